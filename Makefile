@@ -1,0 +1,108 @@
+# actutils: make deps, make, make check, make report MODEL=…   (README.md, docs/CONTRIBUTING.md)
+
+PREFIX  ?= /usr/local
+MARCH   ?= native
+SAN     ?=
+CC      ?= cc
+VERSION := $(shell cat VERSION)
+
+# Every build flavour has its own tree, so sanitizer builds never mix with the plain one; only the
+# plain gcc build fills bin/.
+comma   := ,
+FLAVOUR := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),plain)$(if $(filter clang%,$(notdir $(CC))),-clang)
+B       := build/$(FLAVOUR)
+BIN     := $(if $(filter plain,$(FLAVOUR)),bin,$(B)/bin)
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition \
+        -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wredundant-decls
+OPT  := $(if $(SAN),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O3 -g)
+ALL_CFLAGS  := -std=c11 -D_POSIX_C_SOURCE=200809L -DACTUTILS_VERSION='"$(VERSION)"' -Ilib $(OPT) \
+               -march=$(MARCH) -fno-math-errno -fopenmp $(WARN) $(CFLAGS)
+OPENBLAS_LIBS ?= $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas)
+LIBS := $(OPENBLAS_LIBS) -lz -lzip -ljansson -lpcre2-8 -lm
+
+LIB_SRC    := $(sort $(wildcard lib/*/*.c))
+COMMON_SRC := $(sort $(wildcard tools/common/*.c))
+TOOLS      := $(basename $(notdir $(sort $(wildcard tools/*.c))))
+UNITS      := $(basename $(notdir $(sort $(wildcard tests/unit/*.c))))
+FUZZERS    := $(basename $(notdir $(sort $(wildcard tests/fuzz/fuzz-*.c))))
+BENCHES    := $(basename $(notdir $(sort $(wildcard bench/*.c))))
+MAIN_OBJ   := $(B)/lib/cli/main.o
+LIB_OBJ    := $(filter-out $(MAIN_OBJ),$(LIB_SRC:%.c=$(B)/%.o))
+COMMON_OBJ := $(COMMON_SRC:%.c=$(B)/%.o)
+
+# GPT-2 small, nanoGPT checkpoint or directory that `make report` looks at.
+MODEL ?=
+
+.PHONY: all deps check check-fast check-unit lint format bench report man install uninstall clean
+.SECONDARY:
+
+all: $(TOOLS:%=$(BIN)/%)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/libactutils.a: $(LIB_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(BIN)/%: $(B)/tools/%.o $(COMMON_OBJ) $(MAIN_OBJ) $(B)/libactutils.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+$(B)/unit/%: $(B)/tests/unit/%.o $(B)/libactutils.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+$(B)/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/driver.o $(B)/libactutils.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+$(B)/bench/%: $(B)/bench/%.o $(B)/libactutils.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+deps:
+	tools/install-deps
+
+# Everything that tests need is built first; the runner counts and ends with "N passed, N failed".
+TEST_BINS := $(UNITS:%=$(B)/unit/%) $(FUZZERS:%=$(B)/fuzz/%)
+check: all $(TEST_BINS)
+	tests/run --bin $(BIN) --build $(B)
+
+check-fast: all $(TEST_BINS)
+	tests/run --bin $(BIN) --build $(B) --fast
+
+lint:
+	tests/check/lint
+
+format:
+	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+bench: all $(BENCHES:%=$(B)/bench/%)
+	bench/run $(BIN) $(B)
+
+report: all
+	$(MAKE) -f pipelines/report.mk BIN=$(BIN) MODEL="$(MODEL)"
+
+MAN := $(TOOLS:%=build/man/%.1)
+man: $(MAN)
+build/man/%.1: $(BIN)/%
+	@mkdir -p $(@D)
+	$< --man > $@.tmp && mv $@.tmp $@
+
+install: all man
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/actutils
+	install -m 755 $(TOOLS:%=$(BIN)/%) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man1
+	cp -R pipelines share/. $(DESTDIR)$(PREFIX)/share/actutils
+
+uninstall:
+	rm -f $(TOOLS:%=$(DESTDIR)$(PREFIX)/bin/%) $(TOOLS:%=$(DESTDIR)$(PREFIX)/share/man/man1/%.1)
+	rm -rf $(DESTDIR)$(PREFIX)/share/actutils
+
+clean:
+	rm -rf build bin report

@@ -1,0 +1,48 @@
+/* zip.h - zip archives (torch.save's and NumPy's containers), over libzip (the only place that
+   includes it). Everything from the archive is hostile: sizes are checked before allocating, names
+   are only compared, nothing is extracted to disk. */
+#ifndef BASE_ZIP_H
+#define BASE_ZIP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/io.h"
+
+struct zip_file; /* an archive open for reading, over the bytes of a map that must outlive it */
+
+/* NULL with ERR_DATA when the bytes are no zip archive. `name` is for messages. */
+struct zip_file *zip_file_open(const struct io_map *m, const char *name, struct err *e);
+void zip_file_close(struct zip_file *z);
+
+size_t zip_file_count(const struct zip_file *z);
+/* NULL when i is out of range. */
+const char *zip_file_name(const struct zip_file *z, size_t i);
+/* Index of the entry, or -1. */
+int64_t zip_file_find(const struct zip_file *z, const char *name);
+/* Uncompressed size in bytes. */
+uint64_t zip_file_size(const struct zip_file *z, size_t i);
+
+/* Reads entry i whole into b (replacing it), CRC checked. ERR_DATA when it is larger than max (a
+   zip bomb never inflates past max) or damaged. */
+int zip_file_read(struct zip_file *z, size_t i, size_t max, struct buf *b, struct err *e);
+
+/* Where the bytes of a *stored* (not compressed) entry lie in the map: *offset is from m->base, the
+   length is zip_file_size(). 0; 1 when the entry is compressed (read it instead); -1 on bad data. */
+int zip_file_locate(struct zip_file *z, size_t i, uint64_t *offset, struct err *e);
+
+/* Writing: stored entries with zip64 where needed, in order, to a seekable file or a pipe.
+   fill() is called until `size` bytes have been given (one pass: no entry is held whole). */
+struct zip_writer;
+struct zip_writer *zip_writer_open(int fd, struct err *e);
+/* Begins an entry; size is exact. */
+int zip_writer_begin(struct zip_writer *w, const char *name, uint64_t size, struct err *e);
+int zip_writer_put(struct zip_writer *w, const void *p, size_t n, struct err *e);
+/* Writes the directory. */
+int zip_writer_finish(struct zip_writer *w, struct err *e);
+void zip_writer_free(struct zip_writer *w);
+
+#endif

@@ -1,0 +1,69 @@
+/* forward.h - the engine: one forward pass over packed items.
+
+   Rows are all tokens of all items one after the other; nothing is padded. Only what a plan asks
+   for is computed: the pass ends after the last layer that anyone needs, and logits are made only
+   for the rows that are wanted. Formulas: docs/METHODOLOGY.md. */
+#ifndef GPT_FORWARD_H
+#define GPT_FORWARD_H
+
+#include "gpt/hooks.h"
+#include "gpt/model.h"
+
+/* Keys and values of earlier positions of one item: attention continues from them. */
+struct gpt_kv {
+    int n;         /* positions held */
+    int cap;       /* at most this many */
+    float *k, *v;  /* [n_layer][cap][d_model], heads consecutive */
+};
+int gpt_kv_init(struct gpt_kv *kv, const struct gpt_config *c, int cap, struct err *e);
+void gpt_kv_release(struct gpt_kv *kv);
+
+/* One sequence of a pass. With kv, its first token stands at position kv->n, attention sees the
+   positions held, and the pass appends to them. */
+struct gpt_seq {
+    const int32_t *tokens;
+    int n;
+    struct gpt_kv *kv; /* or NULL */
+};
+
+enum { GPT_READ = 1, GPT_EDIT = 2 }; /* what the callback does at a point */
+
+/* Called at every wanted point, for every sequence in turn, in the order of the pass. With GPT_EDIT
+   it may change the values in place, and the rest of the pass uses what it leaves. Position 0 of
+   the view is the sequence's first token (with kv: position kv->n; the key axis begins at 0).
+   Scores hold -inf at masked keys. */
+typedef int gpt_hook_fn(void *user, struct gpt_point p, int seq, const struct gpt_view *v,
+                        struct err *e);
+
+enum gpt_logits { GPT_LOGITS_NONE, GPT_LOGITS_LAST, GPT_LOGITS_ALL };
+
+struct gpt_plan {
+    unsigned char *want; /* [n_layer * N_HOOKS]: GPT_READ | GPT_EDIT; index layer * N_HOOKS + hook */
+    enum gpt_logits logits; /* rows for which HOOK_LOGITS is called (LAST: a view of one position) */
+    gpt_hook_fn *fn;
+    void *user;
+};
+int gpt_plan_init(struct gpt_plan *p, const struct gpt_config *c, struct err *e);
+void gpt_plan_want(struct gpt_plan *p, struct gpt_point at, int how);
+void gpt_plan_release(struct gpt_plan *p);
+
+/* Buffers that passes reuse; grown as needed. */
+struct gpt_work;
+struct gpt_work *gpt_work_new(struct err *e);
+void gpt_work_free(struct gpt_work *w);
+
+/* One pass over n sequences. Checks token ids and lengths (ERR_DATA names sequence and position).
+   HOOK_LOGITS views are valid only inside the callback and come in tiles of whole sequences or, for
+   long ones, of consecutive rows: then `fn` is called several times with v.size[0] rows and
+   first position gpt_work_first_row(w). */
+int gpt_forward(const struct gpt_model *m, struct gpt_work *w, const struct gpt_seq *seq, int n,
+                const struct gpt_plan *p, struct err *e);
+/* Inside a HOOK_LOGITS callback: position in its sequence of the view's first row. */
+int gpt_work_first_row(const struct gpt_work *w);
+
+/* FLOPs of the matrix products of such a pass (2 a multiply-add; causal attention counts only what
+   is not masked), for -n and for benchmarks. */
+double gpt_forward_flops(const struct gpt_config *c, const struct gpt_seq *seq, int n,
+                         const struct gpt_plan *p);
+
+#endif

@@ -1,0 +1,55 @@
+/* model.h - an opened checkpoint: config, weights in place, vocabulary.
+
+   gpt_open takes what people have, told by content and not by name: a Hugging Face GPT-2 directory,
+   a model.safetensors, our own safetensors (config and vocabulary in __metadata__), nanoGPT's
+   ckpt.pt or the directory that holds it. Files are mapped; a weight is copied only when its dtype
+   is not float32 or its bytes are not aligned. */
+#ifndef GPT_MODEL_H
+#define GPT_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gpt/config.h"
+#include "gpt/vocab.h"
+
+/* A float32 matrix in place. Element (i, o) of the map y = x W, x of `in` and y of `out` values, is
+   w[i * out + o] when !transposed (Hugging Face's Conv1D), w[o * in + i] when transposed (nn.Linear
+   and the tied embedding). NULL w: absent (a bias that the model does not have counts as 0). */
+struct gpt_matrix {
+    const float *w;
+    int in, out;
+    bool transposed;
+};
+
+struct gpt_layer {
+    const float *ln1_w, *ln1_b, *ln2_w, *ln2_b; /* [d_model]; NULL b: no bias; NULL w: no LN */
+    struct gpt_matrix qkv;                      /* d_model -> 3 d_model: q | k | v, heads consecutive */
+    const float *qkv_b;                         /* [3 d_model] or NULL */
+    struct gpt_matrix out;                      /* W_O: d_model (heads consecutive) -> d_model */
+    const float *out_b;
+    struct gpt_matrix fc, proj; /* W_in: d_model -> d_mlp, W_out: d_mlp -> d_model */
+    const float *fc_b, *proj_b;
+};
+
+struct gpt_model {
+    struct gpt_config cfg;
+    const float *wte;          /* [d_vocab, d_model] */
+    const float *wpe;          /* [n_ctx, d_model] */
+    struct gpt_layer *layer;   /* [n_layer] */
+    const float *ln_f_w, *ln_f_b;
+    struct gpt_matrix unembed; /* d_model -> d_vocab */
+    const float *unembed_b;    /* [d_vocab] or NULL */
+    struct vocab *vocab;       /* NULL when the checkpoint has none: token prompts only */
+    char *name;                /* the path it was opened by */
+    char id[17];               /* fingerprint, 16 hex digits: gpt_model_id */
+    uint64_t bytes;            /* of all weights as float32 */
+    struct gpt_store *store;   /* the maps and copies behind the pointers; private to model*.c */
+};
+
+/* NULL with *e: ERR_SYS when unreadable, ERR_DATA when it is not a model that we read (then the
+   message says what it is instead, if that can be told). Free with gpt_close. */
+struct gpt_model *gpt_open(const char *path, struct err *e);
+void gpt_close(struct gpt_model *m); /* NULL is fine */
+
+#endif

@@ -1,0 +1,46 @@
+/* select.h - selectors: which hook points, and which slice of them.
+
+   SELECTOR = NAME [ "[" AXIS=SPEC {"," AXIS=SPEC} "]" ]
+   NAME     = a TransformerLens name (blocks.3.attn.hook_z), a glob (blocks.*.hook_resid_post), a
+              shorthand with layer (resid_post7, pattern3, k6, z0; scale4ln1, normalized4ln2), a
+              shorthand without layer = every layer (resid_post), with a layer range
+              (resid_post2:5, blocks.2:5.attn.hook_z); "scale" alone is ln_final.hook_scale
+   SPEC     = INDEX or A:B ranges as in Python (half open, negative from the end, either end may be
+              left out), several joined by "+":  pos=-1   head=0+3   neuron=10:20   layer=-1
+   Several selectors are separated by commas outside brackets. */
+#ifndef GPT_SELECT_H
+#define GPT_SELECT_H
+
+#include "gpt/hooks.h"
+
+/* One axis' slice as written; resolved against a size when that is known. */
+struct gpt_range {
+    int from, to;        /* as written; to is exclusive */
+    bool open_to;        /* "A:" */
+    bool single;         /* an index, not a range */
+};
+struct gpt_slice {
+    enum gpt_axis axis;
+    struct gpt_range *range; /* owned */
+    size_t n_range;
+};
+struct gpt_selector {
+    struct gpt_point point; /* one selector a hook point, after globs are expanded */
+    struct gpt_slice slice[3]; /* slice[i] is for the point's axis i; n_range 0: everything */
+};
+struct gpt_selection {
+    struct gpt_selector *sel; /* in the order of the forward pass; no point twice */
+    size_t n, cap;
+};
+
+/* Parses and appends. ERR_USAGE: unmatched name (near matches are listed), layer out of range, an
+   axis the hook does not have, a hook point selected twice with different slices. */
+int gpt_select(struct gpt_selection *s, const struct gpt_config *c, const char *text,
+               struct err *e);
+void gpt_selection_release(struct gpt_selection *s);
+
+/* The indices that a slice means for an axis of `size` elements, ascending in the order written,
+   into *idx (malloc'ed; free it) and *n. No range: all. Out of range is ERR_USAGE. */
+int gpt_slice_resolve(const struct gpt_slice *s, int size, int **idx, size_t *n, struct err *e);
+
+#endif
