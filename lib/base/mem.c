@@ -34,8 +34,7 @@ int mem_grow(void *p, size_t *cap, size_t need, size_t size, struct err *e)
     size_t bytes;
     void *old, *fresh;
     memcpy(&old, p, sizeof old);
-    if (want < need || __builtin_mul_overflow(want, size, &bytes) ||
-        !(fresh = realloc(old, bytes)))
+    if (want < need || __builtin_mul_overflow(want, size, &bytes) || !(fresh = realloc(old, bytes)))
         return err_set(e, ERR_SYS, "out of memory: %zu x %zu bytes asked for", need, size);
     memcpy(p, &fresh, sizeof fresh);
     *cap = want;

@@ -1,0 +1,59 @@
+/* main.c - the one main() of the suite. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/prog.h"
+#include "cli/cli.h"
+
+static int print_text(int (*make)(const struct tool *, const struct opt *, struct buf *,
+                                  struct err *),
+                      const struct opt *common, struct err *e)
+{
+    struct buf b = {0};
+    int rc = make(&TOOL, common, &b, e);
+    if (rc == 0)
+        rc = io_write_all(STDOUT_FILENO, b.p, b.len, e);
+    buf_release(&b);
+    return rc;
+}
+
+static int run(int argc, char **argv, struct err *e)
+{
+    struct common_opts common = {0};
+    int n_args;
+    if (cli_parse(&TOOL, &common, argc, argv, &n_args, e))
+        return -1;
+    if (common.help)
+        return print_text(cli_help, cli_common_table(&common), e);
+    if (common.man)
+        return print_text(cli_man, cli_common_table(&common), e);
+    if (common.version) {
+        char text[128];
+        int n = snprintf(text, sizeof text, "%s (actutils) %s\n", TOOL.name, ACTUTILS_VERSION);
+        return io_write_all(STDOUT_FILENO, text, (size_t)n, e);
+    }
+    if (common.no_history)
+        prog_forget();
+    return TOOL.run(n_args, argv, e);
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = {0};
+    /* A parent that ignores SIGPIPE must not turn "reader gone" into an error message. */
+    signal(SIGPIPE, SIG_DFL);
+    prog_set(argc, argv);
+    int rc = run(argc, argv, &e);
+    /* The last place where a full disk can show; a closed stdout was the caller's wish. */
+    if (close(STDOUT_FILENO) != 0 && errno != EBADF && rc >= 0)
+        rc = err_sys(&e, "standard output");
+    if (rc < 0) {
+        fprintf(stderr, "%s: %s\n", TOOL.name, e.msg);
+        return e.kind;
+    }
+    return rc;
+}
