@@ -7,8 +7,19 @@
 
 #include "gpt/config.h"
 
-enum gpt_axis { AXIS_NONE, AXIS_POS, AXIS_HEAD, AXIS_D_HEAD, AXIS_D_MODEL, AXIS_NEURON,
-                AXIS_QUERY, AXIS_KEY, AXIS_VOCAB, AXIS_ONE, N_AXES };
+enum gpt_axis {
+    AXIS_NONE,
+    AXIS_POS,
+    AXIS_HEAD,
+    AXIS_D_HEAD,
+    AXIS_D_MODEL,
+    AXIS_NEURON,
+    AXIS_QUERY,
+    AXIS_KEY,
+    AXIS_VOCAB,
+    AXIS_ONE,
+    N_AXES
+};
 /* "pos", "head", "d_head", "d_model", "neuron", "query", "key", "vocab", "one". */
 const char *gpt_axis_name(enum gpt_axis a);
 
@@ -38,6 +49,9 @@ struct gpt_point {
 void gpt_point_name(struct gpt_point p, char *name, size_t size);
 /* Exactly that name -> point. false when the model has no such hook point. */
 bool gpt_point_parse(const struct gpt_config *c, const char *name, struct gpt_point *p);
+/* The hook that a full name belongs to, whatever the layer number, for labels of foreign records;
+   NULL when there is none. */
+const struct gpt_hook_info *gpt_hook_by_name(const char *full_name);
 /* Does this model have the hook at all (attention-only models lack mlp ones and resid_mid; models
    without LayerNorm lack scale and normalized)? */
 bool gpt_has_hook(const struct gpt_config *c, enum gpt_hook h);
