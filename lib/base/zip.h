@@ -31,11 +31,13 @@ uint64_t zip_file_size(const struct zip_file *z, size_t i);
 int zip_file_read(struct zip_file *z, size_t i, size_t max, struct buf *b, struct err *e);
 
 /* Where the bytes of a *stored* (not compressed) entry lie in the map: *offset is from m->base, the
-   length is zip_file_size(). 0; 1 when the entry is compressed (read it instead); -1 on bad data. */
+   length is zip_file_size(). 0; 1 when the entry is compressed (read it instead); -1 on bad data.
+   The bytes are inside the map, their CRC is not checked (that would read them all). */
 int zip_file_locate(struct zip_file *z, size_t i, uint64_t *offset, struct err *e);
 
-/* Writing: stored entries with zip64 where needed, in order, to a seekable file or a pipe.
-   fill() is called until `size` bytes have been given (one pass: no entry is held whole). */
+/* Writing: stored entries with zip64 where needed, one after the other, to a file or a pipe (nothing
+   is sought back to; no entry is held whole). begin, put until `size` bytes have been given, begin
+   the next …, finish. */
 struct zip_writer;
 struct zip_writer *zip_writer_open(int fd, struct err *e);
 /* Begins an entry; size is exact. */
