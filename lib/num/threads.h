@@ -1,0 +1,8 @@
+/* threads.h - how many threads OpenMP (and with it OpenBLAS) uses. */
+#ifndef NUM_THREADS_H
+#define NUM_THREADS_H
+
+int num_threads(void);      /* at most, in a parallel region */
+int num_thread_index(void); /* of the caller inside one: 0 .. num_threads()-1 */
+
+#endif

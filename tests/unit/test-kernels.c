@@ -1,0 +1,122 @@
+/* The vector kernels against libm in double. */
+#include <stdlib.h>
+
+#include "num/gemm.h"
+#include "num/kernels.h"
+#include "test.h"
+
+enum { N = 20011 }; /* odd, and large enough to run on several threads */
+
+static float at(int i)
+{
+    return -12.0f + 24.0f * (float)i / (N - 1);
+}
+
+static void gelus(void)
+{
+    static float t[N], g[N], r[N];
+    for (int i = 0; i < N; i++)
+        t[i] = g[i] = r[i] = at(i);
+    num_gelu_tanh(t, N);
+    num_gelu_erf(g, N);
+    num_relu(r, N);
+    double worst_t = 0, worst_g = 0;
+    for (int i = 0; i < N; i++) {
+        double x = at(i);
+        double u = 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+        double v = 0.5 * x * (1 + erf(x / sqrt(2)));
+        worst_t = fmax(worst_t, fabs(t[i] - u) / fmax(1, fabs(x)));
+        worst_g = fmax(worst_g, fabs(g[i] - v) / fmax(1, fabs(x)));
+        CHECK(r[i] == (x > 0 ? (float)x : 0));
+    }
+    CHECK_NEAR(worst_t, 0, 4e-7); /* a few float roundings of x */
+    CHECK_NEAR(worst_g, 0, 4e-7);
+}
+
+static void softmax(void)
+{
+    float x[37], y[40];
+    double sum = 0;
+    for (int i = 0; i < 37; i++) {
+        x[i] = (float)(10 * sin(i));
+        sum += exp((double)x[i]);
+    }
+    x[5] = -INFINITY;
+    sum -= exp(10 * sin(5));
+    memcpy(y, x, sizeof x);
+    y[37] = y[38] = y[39] = 7;
+    num_softmax_row(y, 37, 40);
+    double total = 0;
+    for (int i = 0; i < 37; i++) {
+        CHECK_NEAR(y[i], i == 5 ? 0 : exp((double)x[i]) / sum, 1e-6);
+        total += y[i];
+    }
+    CHECK(y[5] == 0 && y[37] == 0 && y[39] == 0);
+    CHECK_NEAR(total, 1, 1e-6);
+    CHECK_NEAR(num_logsumexp(x, 37), log(sum), 1e-6);
+    num_exp_sub(x, 37, log(sum), y);
+    for (int i = 0; i < 37; i++)
+        CHECK_NEAR(y[i], i == 5 ? 0 : exp((double)x[i]) / sum, 1e-6);
+}
+
+static void layer_norm(void)
+{
+    enum { D = 131, ROWS = 300 };
+    float *x = malloc(sizeof *x * D * ROWS), *y = malloc(sizeof *y * D * ROWS);
+    float w[D], b[D], mean[ROWS], scale[ROWS];
+    for (int i = 0; i < D * ROWS; i++)
+        x[i] = (float)(3 * sin(i) + i % 7);
+    for (int i = 0; i < D; i++) {
+        w[i] = (float)cos(i);
+        b[i] = (float)i / D;
+    }
+    num_ln_stats(x, ROWS, D, 1e-5f, mean, scale);
+    num_ln_apply(x, ROWS, D, mean, scale, w, b, y);
+    for (int r = 0; r < ROWS; r += 17) {
+        double m = 0, v = 0;
+        for (int i = 0; i < D; i++)
+            m += x[r * D + i] / (double)D;
+        for (int i = 0; i < D; i++)
+            v += (x[r * D + i] - m) * (x[r * D + i] - m) / D;
+        CHECK_NEAR(scale[r], sqrt(v + 1e-5), 2e-6);
+        for (int i = 0; i < D; i++)
+            CHECK_NEAR(y[r * D + i], (x[r * D + i] - m) / sqrt(v + 1e-5) * w[i] + b[i], 5e-6);
+    }
+    free(x);
+    free(y);
+}
+
+/* All four layouts, and the one-row path, against three loops in double. */
+static void gemm(void)
+{
+    enum { M = 5, K = 7, NN = 6 };
+    float a[2][M * K], b[2][K * NN], c[M * NN];
+    for (int i = 0; i < M; i++)
+        for (int k = 0; k < K; k++)
+            a[0][i * K + k] = a[1][k * M + i] = (float)sin(i * K + k + 1);
+    for (int k = 0; k < K; k++)
+        for (int j = 0; j < NN; j++)
+            b[0][k * NN + j] = b[1][j * K + k] = (float)cos(k * NN + j);
+    for (int v = 0; v < 8; v++) {
+        int ta = v & 1, tb = v >> 1 & 1, m = v & 4 ? 1 : M;
+        for (int i = 0; i < M * NN; i++)
+            c[i] = 1;
+        num_gemm(ta, tb, m, NN, K, 2, a[ta], ta ? M : K, b[tb], tb ? K : NN, 0.5f, c, NN);
+        for (int i = 0; i < m; i++)
+            for (int j = 0; j < NN; j++) {
+                double s = 0;
+                for (int k = 0; k < K; k++)
+                    s += (double)a[0][i * K + k] * (double)b[0][k * NN + j];
+                CHECK_NEAR(c[i * NN + j], 2 * s + 0.5, 1e-5);
+            }
+    }
+}
+
+int main(void)
+{
+    RUN(gelus);
+    RUN(softmax);
+    RUN(layer_norm);
+    RUN(gemm);
+    return test_done();
+}
