@@ -11,9 +11,9 @@
 
 /* Keys and values of earlier positions of one item: attention continues from them. */
 struct gpt_kv {
-    int n;         /* positions held */
-    int cap;       /* at most this many */
-    float *k, *v;  /* [n_layer][cap][d_model], heads consecutive */
+    int n;        /* positions held */
+    int cap;      /* at most this many */
+    float *k, *v; /* [n_layer][cap][d_model], heads consecutive */
 };
 int gpt_kv_init(struct gpt_kv *kv, const struct gpt_config *c, int cap, struct err *e);
 void gpt_kv_release(struct gpt_kv *kv);
@@ -38,8 +38,10 @@ typedef int gpt_hook_fn(void *user, struct gpt_point p, int seq, const struct gp
 enum gpt_logits { GPT_LOGITS_NONE, GPT_LOGITS_LAST, GPT_LOGITS_ALL };
 
 struct gpt_plan {
-    unsigned char *want; /* [n_layer * N_HOOKS]: GPT_READ | GPT_EDIT; index layer * N_HOOKS + hook */
-    enum gpt_logits logits; /* rows for which HOOK_LOGITS is called (LAST: a view of one position) */
+    unsigned char
+        *want; /* [n_layer * N_HOOKS]: GPT_READ | GPT_EDIT; index layer * N_HOOKS + hook */
+    enum gpt_logits
+        logits; /* rows for which HOOK_LOGITS is called (LAST: a view of one position) */
     gpt_hook_fn *fn;
     void *user;
 };

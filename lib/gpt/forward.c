@@ -1,0 +1,348 @@
+/* forward.c - the forward pass: embedding, blocks, unembedding (attention: forward_attn.c). */
+#include "gpt/forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "gpt/work.h"
+#include "num/gemm.h"
+#include "num/kernels.h"
+
+/* Rows of logits made at a time: enough for a fast GEMM, few enough for GPT-2's vocabulary. */
+#define LOGIT_TILE 256
+
+int gpt_kv_init(struct gpt_kv *kv, const struct gpt_config *c, int cap, struct err *e)
+{
+    size_t n = (size_t)c->n_layer * (size_t)cap * (size_t)c->d_model;
+    *kv = (struct gpt_kv){.cap = cap};
+    kv->k = mem_alloc(n, sizeof *kv->k, e);
+    kv->v = mem_alloc(n, sizeof *kv->v, e);
+    if (kv->k && kv->v)
+        return 0;
+    gpt_kv_release(kv);
+    return -1;
+}
+
+void gpt_kv_release(struct gpt_kv *kv)
+{
+    free(kv->k);
+    free(kv->v);
+    *kv = (struct gpt_kv){0};
+}
+
+int gpt_plan_init(struct gpt_plan *p, const struct gpt_config *c, struct err *e)
+{
+    *p = (struct gpt_plan){0};
+    p->want = mem_calloc((size_t)c->n_layer, N_HOOKS, e);
+    return p->want ? 0 : -1;
+}
+
+void gpt_plan_want(struct gpt_plan *p, struct gpt_point at, int how)
+{
+    p->want[(size_t)at.layer * N_HOOKS + at.hook] |= (unsigned char)how;
+}
+
+void gpt_plan_release(struct gpt_plan *p)
+{
+    free(p->want);
+    *p = (struct gpt_plan){0};
+}
+
+struct gpt_work *gpt_work_new(struct err *e)
+{
+    return mem_calloc(1, sizeof(struct gpt_work), e);
+}
+
+void gpt_work_free(struct gpt_work *w)
+{
+    if (!w)
+        return;
+    free(w->resid.p);
+    free(w->x.p);
+    free(w->qkv.p);
+    free(w->z.p);
+    free(w->out.p);
+    free(w->mlp.p);
+    free(w->mean.p);
+    free(w->scale.p);
+    free(w->attn.p);
+    free(w->heads.p);
+    free(w->logits.p);
+    free(w);
+}
+
+int gpt_work_first_row(const struct gpt_work *w)
+{
+    return w->first_row;
+}
+
+int gpt_floats_need(struct gpt_floats *f, size_t n, struct err *e)
+{
+    if (n <= f->cap)
+        return 0;
+    free(f->p);
+    f->p = mem_alloc(n, sizeof *f->p, e);
+    f->cap = f->p ? n : 0;
+    return f->p ? 0 : -1;
+}
+
+int gpt_fire_view(struct gpt_pass *p, enum gpt_hook h, int layer, int seq, const struct gpt_view *v,
+                  struct err *e)
+{
+    return p->plan->fn(p->plan->user, (struct gpt_point){h, layer}, seq, v, e);
+}
+
+int gpt_fire(struct gpt_pass *p, enum gpt_hook h, int layer, float *data, size_t ld,
+             ptrdiff_t stride1, struct err *e)
+{
+    if (!gpt_wants(p, h, layer))
+        return 0;
+    const struct gpt_hook_info *info = &gpt_hooks[h];
+    for (int i = 0; i < p->n_seq; i++) {
+        struct gpt_view v = {.data = data, .size = {p->seq[i].n, 1, 1}, .stride = {(ptrdiff_t)ld}};
+        for (int a = 1; a < info->n_axes; a++) {
+            v.size[a] = gpt_axis_size(p->c, info->axis[a], p->seq[i].n);
+            v.stride[a] = a == info->n_axes - 1 ? 1 : stride1;
+        }
+        p->w->first_row = 0;
+        if (gpt_fire_view(p, h, layer, i, &v, e))
+            return -1;
+        data += (size_t)p->seq[i].n * ld;
+    }
+    return 0;
+}
+
+void gpt_linear(const struct gpt_matrix *w, const float *b, const float *x, size_t rows, float *y)
+{
+    /* The bias goes in first: a GEMM with beta = 1 then costs no more than one that clears. */
+    num_fill_rows(y, rows, (size_t)w->out, b);
+    num_gemm(false, w->transposed, (int)rows, w->out, w->in, 1, x, w->in, w->w,
+             w->transposed ? w->in : w->out, 1, y, w->out);
+}
+
+int gpt_norm(struct gpt_pass *p, enum gpt_hook scale, enum gpt_hook normalized, int layer,
+             const float *w, const float *b, float *x, float *y, struct err *e)
+{
+    size_t d = (size_t)p->c->d_model;
+    if (!p->c->layer_norm) {
+        memcpy(y, x, p->rows * d * sizeof *y);
+        return 0;
+    }
+    num_ln_stats(x, p->rows, d, p->c->eps, p->w->mean.p, p->w->scale.p);
+    if (gpt_fire(p, scale, layer, p->w->scale.p, 1, 0, e))
+        return -1;
+    num_ln_apply(x, p->rows, d, p->w->mean.p, p->w->scale.p, w, b, y);
+    return gpt_fire(p, normalized, layer, y, d, 0, e);
+}
+
+/* Token ids and lengths; counts the rows. */
+static int check(struct gpt_pass *p, struct err *e)
+{
+    for (int i = 0; i < p->n_seq; i++) {
+        const struct gpt_seq *s = &p->seq[i];
+        int past = s->kv ? s->kv->n : 0;
+        if (s->n < 1)
+            return err_set(e, ERR_DATA, "sequence %d: no tokens", i);
+        if (s->n > p->c->n_ctx - past)
+            return err_set(e, ERR_DATA, "sequence %d: %d tokens, but the model's context holds %d",
+                           i, past + s->n, p->c->n_ctx);
+        if (s->kv && s->n > s->kv->cap - past)
+            return err_set(e, ERR_SYS, "sequence %d: key/value cache is full", i);
+        for (int j = 0; j < s->n; j++)
+            if (s->tokens[j] < 0 || s->tokens[j] >= p->c->d_vocab)
+                return err_set(e, ERR_DATA,
+                               "sequence %d: position %d: token id %d is outside 0..%d", i,
+                               past + j, (int)s->tokens[j], p->c->d_vocab - 1);
+        p->rows += (size_t)s->n;
+    }
+    return 0;
+}
+
+static int reserve(struct gpt_pass *p, struct err *e)
+{
+    struct gpt_work *w = p->w;
+    size_t d = (size_t)p->c->d_model, r = p->rows;
+    if (gpt_floats_need(&w->resid, r * d, e) || gpt_floats_need(&w->x, r * d, e) ||
+        gpt_floats_need(&w->qkv, 3 * r * d, e) || gpt_floats_need(&w->z, r * d, e) ||
+        gpt_floats_need(&w->out, r * d, e) ||
+        gpt_floats_need(&w->mlp, p->c->attn_only ? 0 : r * (size_t)p->c->d_mlp, e) ||
+        gpt_floats_need(&w->mean, r, e) || gpt_floats_need(&w->scale, r, e))
+        return -1;
+    return 0;
+}
+
+static int embed(struct gpt_pass *p, struct err *e)
+{
+    size_t d = (size_t)p->c->d_model, row = 0;
+    float *tok = p->w->resid.p, *pos = p->w->x.p;
+    for (int i = 0; i < p->n_seq; i++) {
+        const struct gpt_seq *s = &p->seq[i];
+        for (int j = 0; j < s->n; j++, row++) {
+            size_t at = (size_t)((s->kv ? s->kv->n : 0) + j);
+            memcpy(tok + row * d, p->m->wte + (size_t)s->tokens[j] * d, d * sizeof *tok);
+            memcpy(pos + row * d, p->m->wpe + at * d, d * sizeof *pos);
+        }
+    }
+    if (gpt_fire(p, HOOK_EMBED, 0, tok, d, 0, e) || gpt_fire(p, HOOK_POS_EMBED, 0, pos, d, 0, e))
+        return -1;
+    num_add(tok, pos, p->rows * d);
+    return 0;
+}
+
+static int mlp(struct gpt_pass *p, int l, struct err *e)
+{
+    struct gpt_work *w = p->w;
+    const struct gpt_layer *layer = &p->m->layer[l];
+    size_t d = (size_t)p->c->d_model, hidden = (size_t)p->c->d_mlp;
+    float *in = w->resid.p;
+    if (gpt_fire(p, HOOK_RESID_MID, l, w->resid.p, d, 0, e))
+        return -1;
+    if (gpt_wants(p, HOOK_MLP_IN, l)) { /* a copy: editing it leaves the residual stream alone */
+        memcpy(w->out.p, w->resid.p, p->rows * d * sizeof *in);
+        in = w->out.p;
+        if (gpt_fire(p, HOOK_MLP_IN, l, in, d, 0, e))
+            return -1;
+    }
+    if (gpt_norm(p, HOOK_LN2_SCALE, HOOK_LN2_NORMALIZED, l, layer->ln2_w, layer->ln2_b, in, w->x.p,
+                 e))
+        return -1;
+    gpt_linear(&layer->fc, layer->fc_b, w->x.p, p->rows, w->mlp.p);
+    if (gpt_fire(p, HOOK_MLP_PRE, l, w->mlp.p, hidden, 0, e))
+        return -1;
+    if (p->c->act == GPT_GELU_TANH)
+        num_gelu_tanh(w->mlp.p, p->rows * hidden);
+    else if (p->c->act == GPT_GELU_ERF)
+        num_gelu_erf(w->mlp.p, p->rows * hidden);
+    else
+        num_relu(w->mlp.p, p->rows * hidden);
+    if (gpt_fire(p, HOOK_MLP_POST, l, w->mlp.p, hidden, 0, e))
+        return -1;
+    gpt_linear(&layer->proj, layer->proj_b, w->mlp.p, p->rows, w->out.p);
+    if (gpt_fire(p, HOOK_MLP_OUT, l, w->out.p, d, 0, e))
+        return -1;
+    num_add(w->resid.p, w->out.p, p->rows * d);
+    return 0;
+}
+
+/* The last hook point of layer l that somebody wants, or -1. */
+static int last_wanted(const struct gpt_pass *p, int l)
+{
+    for (int h = N_HOOKS - 1; h >= 0; h--)
+        if (gpt_hooks[h].in_block && gpt_wants(p, (enum gpt_hook)h, l))
+            return h;
+    return -1;
+}
+
+/* Does anything wanted lie behind the blocks? A cache of keys and values needs all of them. */
+static bool wants_end(const struct gpt_pass *p)
+{
+    for (int i = 0; i < p->n_seq; i++)
+        if (p->seq[i].kv)
+            return true;
+    return p->plan->logits != GPT_LOGITS_NONE || gpt_wants(p, HOOK_LNF_SCALE, 0) ||
+           gpt_wants(p, HOOK_LNF_NORMALIZED, 0);
+}
+
+/* 1: the pass goes on behind the blocks; 0: it ended early; -1. */
+static int blocks(struct gpt_pass *p, struct err *e)
+{
+    size_t d = (size_t)p->c->d_model;
+    bool to_end = wants_end(p);
+    int last = p->c->n_layer - 1;
+    while (!to_end && last >= 0 && last_wanted(p, last) < 0)
+        last--;
+    for (int l = 0; l <= last; l++) {
+        int stop = to_end || l < last ? N_HOOKS : last_wanted(p, l);
+        if (gpt_fire(p, HOOK_RESID_PRE, l, p->w->resid.p, d, 0, e))
+            return -1;
+        if (stop == HOOK_RESID_PRE)
+            return 0;
+        if (gpt_attention(p, l, e))
+            return -1;
+        if (stop <= HOOK_ATTN_OUT)
+            return 0;
+        num_add(p->w->resid.p, p->w->out.p, p->rows * d);
+        if (!p->c->attn_only && mlp(p, l, e))
+            return -1;
+        if (gpt_fire(p, HOOK_RESID_POST, l, p->w->resid.p, d, 0, e))
+            return -1;
+    }
+    return to_end;
+}
+
+/* The callback for the rows [from, from+n) of the packed logits, sequence by sequence. `last`: one
+   row a sequence. */
+static int fire_logits(struct gpt_pass *p, size_t from, size_t n, bool last, struct err *e)
+{
+    size_t row = 0, vocab = (size_t)p->c->d_vocab;
+    for (int i = 0; i < p->n_seq && row < from + n; i++) {
+        size_t len = last ? 1 : (size_t)p->seq[i].n;
+        size_t a = row > from ? row : from, b = row + len < from + n ? row + len : from + n;
+        if (a < b) {
+            struct gpt_view v = {.data = p->w->logits.p + (a - from) * vocab,
+                                 .size = {(int)(b - a), p->c->d_vocab, 1},
+                                 .stride = {(ptrdiff_t)vocab, 1}};
+            p->w->first_row = last ? p->seq[i].n - 1 : (int)(a - row);
+            if (gpt_fire_view(p, HOOK_LOGITS, 0, i, &v, e))
+                return -1;
+        }
+        row += len;
+    }
+    return 0;
+}
+
+/* From the residual stream to logits, only for the rows that are wanted. */
+static int unembed(struct gpt_pass *p, struct err *e)
+{
+    struct gpt_work *w = p->w;
+    size_t d = (size_t)p->c->d_model, rows = p->rows;
+    bool last = p->plan->logits == GPT_LOGITS_LAST;
+    bool hooked = gpt_wants(p, HOOK_LNF_SCALE, 0) || gpt_wants(p, HOOK_LNF_NORMALIZED, 0);
+    if (last && !hooked) { /* before LayerNorm, so that it runs on these rows only */
+        size_t row = 0;
+        for (int i = 0; i < p->n_seq; i++) {
+            row += (size_t)p->seq[i].n;
+            memmove(w->resid.p + (size_t)i * d, w->resid.p + (row - 1) * d, d * sizeof *w->x.p);
+        }
+        p->rows = (size_t)p->n_seq;
+    }
+    if (gpt_norm(p, HOOK_LNF_SCALE, HOOK_LNF_NORMALIZED, 0, p->m->ln_f_w, p->m->ln_f_b, w->resid.p,
+                 w->x.p, e))
+        return -1;
+    if (p->plan->logits == GPT_LOGITS_NONE)
+        return 0;
+    if (last && hooked) {
+        size_t row = 0;
+        for (int i = 0; i < p->n_seq; i++) {
+            row += (size_t)p->seq[i].n;
+            memmove(w->x.p + (size_t)i * d, w->x.p + (row - 1) * d, d * sizeof *w->x.p);
+        }
+    }
+    rows = last ? (size_t)p->n_seq : rows;
+    size_t tile = rows < LOGIT_TILE ? rows : LOGIT_TILE;
+    if (gpt_floats_need(&w->logits, tile * (size_t)p->c->d_vocab, e))
+        return -1;
+    for (size_t r = 0; r < rows; r += tile) {
+        size_t n = rows - r < tile ? rows - r : tile;
+        gpt_linear(&p->m->unembed, p->m->unembed_b, w->x.p + r * d, n, w->logits.p);
+        if (fire_logits(p, r, n, last, e))
+            return -1;
+    }
+    return 0;
+}
+
+int gpt_forward(const struct gpt_model *m, struct gpt_work *w, const struct gpt_seq *seq, int n,
+                const struct gpt_plan *plan, struct err *e)
+{
+    struct gpt_pass p = {.m = m, .c = &m->cfg, .w = w, .seq = seq, .n_seq = n, .plan = plan};
+    if (check(&p, e) || reserve(&p, e) || embed(&p, e))
+        return -1;
+    int more = blocks(&p, e);
+    if (more < 0 || (more > 0 && unembed(&p, e)))
+        return -1;
+    for (int i = 0; i < n; i++)
+        if (seq[i].kv)
+            seq[i].kv->n += seq[i].n;
+    return 0;
+}

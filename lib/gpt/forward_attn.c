@@ -1,0 +1,218 @@
+/* forward_attn.c - attention. Plain passes never hold a whole [query, key] square: queries go in
+   tiles whose scores stay in cache. When scores or patterns are wanted, one sequence's are. */
+#include <math.h>
+#include <string.h>
+
+#include "gpt/work.h"
+#include "num/gemm.h"
+#include "num/kernels.h"
+#include "num/threads.h"
+
+/* Queries a tile: wide enough for the GEMM, small enough for the cache, and causal masking wastes
+   half a tile at most. */
+#define QUERY_TILE 128
+
+/* One sequence's part in the attention of one layer. Query i stands at position past + i. */
+struct attn_seq {
+    const float *q;     /* [n, ldq], head h at column h*dh */
+    const float *k, *v; /* [past + n, ldkv] */
+    size_t ldq, ldkv;
+    float *z; /* [n, d_model] */
+    int n, past;
+};
+
+/* scores[nq, ld] of queries [from, from+nq) of head h with the keys they can see; returns how many
+   keys that are: those of the last query. */
+static int tile_scores(const struct gpt_config *c, const struct attn_seq *s, int h, int from,
+                       int nq, float *scores, size_t ld)
+{
+    int dh = c->d_head, keys = s->past + from + nq;
+    num_gemm(false, true, nq, keys, dh, 1.0f / sqrtf((float)dh),
+             s->q + (size_t)from * s->ldq + (size_t)(h * dh), (int)s->ldq, s->k + (size_t)(h * dh),
+             (int)s->ldkv, 0, scores, (int)ld);
+    return keys;
+}
+
+static void tile_softmax(const struct attn_seq *s, int from, int nq, int keys, float *scores,
+                         size_t ld)
+{
+    for (int i = 0; i < nq; i++)
+        num_softmax_row(scores + (size_t)i * ld, (size_t)(s->past + from + i + 1), (size_t)keys);
+}
+
+static void tile_z(const struct gpt_config *c, const struct attn_seq *s, int h, int from, int nq,
+                   int keys, const float *pattern, size_t ld)
+{
+    int dh = c->d_head;
+    num_gemm(false, false, nq, dh, keys, 1, pattern, (int)ld, s->v + (size_t)(h * dh), (int)s->ldkv,
+             0, s->z + (size_t)from * (size_t)c->d_model + (size_t)(h * dh), c->d_model);
+}
+
+/* Where the queries, keys and values of sequence i lie; appends to its cache if it has one. */
+static struct attn_seq attn_seq_of(const struct gpt_pass *p, int l, int i, size_t row)
+{
+    size_t d = (size_t)p->c->d_model;
+    float *qkv = p->w->qkv.p + row * 3 * d;
+    struct attn_seq s = {.q = qkv,
+                         .k = qkv + d,
+                         .v = qkv + 2 * d,
+                         .ldq = 3 * d,
+                         .ldkv = 3 * d,
+                         .z = p->w->z.p + row * d,
+                         .n = p->seq[i].n};
+    struct gpt_kv *kv = p->seq[i].kv;
+    if (kv) {
+        float *k = kv->k + (size_t)l * (size_t)kv->cap * d;
+        float *v = kv->v + (size_t)l * (size_t)kv->cap * d;
+        for (int j = 0; j < s.n; j++) {
+            memcpy(k + (size_t)(kv->n + j) * d, s.k + (size_t)j * 3 * d, d * sizeof *k);
+            memcpy(v + (size_t)(kv->n + j) * d, s.v + (size_t)j * 3 * d, d * sizeof *v);
+        }
+        s.k = k;
+        s.v = v;
+        s.ldkv = d;
+        s.past = kv->n;
+    }
+    return s;
+}
+
+/* Scores, their hook, softmax, its hook, z - for one sequence, everything held at once. */
+static int attend_hooked(struct gpt_pass *p, int l, int seq, const struct attn_seq *s,
+                         struct err *e)
+{
+    int heads = p->c->n_head, keys = s->past + s->n;
+    size_t square = (size_t)s->n * (size_t)keys;
+    if (gpt_floats_need(&p->w->attn, (size_t)heads * square, e))
+        return -1;
+    float *a = p->w->attn.p;
+    struct gpt_view v = {
+        .data = a, .size = {heads, s->n, keys}, .stride = {(ptrdiff_t)square, keys, 1}};
+    p->w->first_row = 0;
+#pragma omp parallel for
+    for (int h = 0; h < heads; h++) {
+        float *t = a + (size_t)h * square;
+        tile_scores(p->c, s, h, 0, s->n, t, (size_t)keys);
+        for (int i = 0; i < s->n; i++)
+            for (int j = s->past + i + 1; j < keys; j++)
+                t[(size_t)i * (size_t)keys + (size_t)j] = -INFINITY;
+    }
+    if (gpt_wants(p, HOOK_ATTN_SCORES, l) && gpt_fire_view(p, HOOK_ATTN_SCORES, l, seq, &v, e))
+        return -1;
+        /* Over all keys, not only the visible ones: an edit may have unmasked some. */
+#pragma omp parallel for
+    for (int i = 0; i < heads * s->n; i++)
+        num_softmax_row(a + (size_t)i * (size_t)keys, (size_t)keys, (size_t)keys);
+    if (gpt_wants(p, HOOK_PATTERN, l) && gpt_fire_view(p, HOOK_PATTERN, l, seq, &v, e))
+        return -1;
+#pragma omp parallel for
+    for (int h = 0; h < heads; h++)
+        tile_z(p->c, s, h, 0, s->n, keys, a + (size_t)h * square, (size_t)keys);
+    return 0;
+}
+
+/* All sequences, in tiles; tasks are (sequence, head, tile), each computed by one thread, so the
+   result does not depend on how many there are. */
+static int attend(struct gpt_pass *p, int l, struct err *e)
+{
+    int heads = p->c->n_head, longest = 0;
+    size_t row = 0;
+    for (int i = 0; i < p->n_seq; i++) {
+        int keys = p->seq[i].n + (p->seq[i].kv ? p->seq[i].kv->n : 0);
+        longest = keys > longest ? keys : longest;
+    }
+    size_t tile = (size_t)QUERY_TILE * (size_t)longest;
+    if (gpt_floats_need(&p->w->attn, tile * (size_t)num_threads(), e))
+        return -1;
+#pragma omp parallel firstprivate(row)
+    for (int i = 0; i < p->n_seq; i++) {
+        struct attn_seq s;
+#pragma omp single copyprivate(s)
+        s = attn_seq_of(p, l, i, row);
+        int tiles = (s.n + QUERY_TILE - 1) / QUERY_TILE;
+        float *t = p->w->attn.p + tile * (size_t)num_thread_index();
+#pragma omp for schedule(dynamic) nowait
+        for (int j = heads * tiles - 1; j >= 0; j--) { /* the long tiles, at the end, first */
+            int h = j % heads, from = j / heads * QUERY_TILE;
+            int nq = s.n - from < QUERY_TILE ? s.n - from : QUERY_TILE;
+            int keys = tile_scores(p->c, &s, h, from, nq, t, (size_t)(s.past + s.n));
+            tile_softmax(&s, from, nq, keys, t, (size_t)(s.past + s.n));
+            tile_z(p->c, &s, h, from, nq, keys, t, (size_t)(s.past + s.n));
+        }
+        row += (size_t)s.n;
+    }
+    return 0;
+}
+
+/* hook_result: every head's own contribution z_h W_O[h]. An edit makes attn_out their sum + b_O. */
+static int results(struct gpt_pass *p, int l, struct err *e)
+{
+    int heads = p->c->n_head, dh = p->c->d_head, d = p->c->d_model;
+    const struct gpt_matrix *w = &p->m->layer[l].out;
+    const float *z = p->w->z.p;
+    float *out = p->w->out.p;
+    for (int i = 0; i < p->n_seq; i++) {
+        int n = p->seq[i].n;
+        if (gpt_floats_need(&p->w->heads, (size_t)n * (size_t)heads * (size_t)d, e))
+            return -1;
+        float *r = p->w->heads.p;
+        for (int h = 0; h < heads; h++)
+            num_gemm(false, w->transposed, n, d, dh, 1, z + h * dh, d,
+                     w->transposed ? w->w + h * dh : w->w + (size_t)(h * dh) * (size_t)d, d, 0,
+                     r + (size_t)h * (size_t)d, heads * d);
+        struct gpt_view v = {
+            .data = r, .size = {n, heads, d}, .stride = {(ptrdiff_t)heads * d, d, 1}};
+        p->w->first_row = 0;
+        if (gpt_fire_view(p, HOOK_RESULT, l, i, &v, e))
+            return -1;
+        if (gpt_wants(p, HOOK_RESULT, l) & GPT_EDIT) {
+            num_fill_rows(out, (size_t)n, (size_t)d, p->m->layer[l].out_b);
+            for (int j = 0; j < n; j++)
+                for (int h = 0; h < heads; h++)
+                    num_add(out + (size_t)j * (size_t)d,
+                            r + ((size_t)j * (size_t)heads + (size_t)h) * (size_t)d, (size_t)d);
+        }
+        z += (size_t)n * (size_t)d;
+        out += (size_t)n * (size_t)d;
+    }
+    return 0;
+}
+
+static int fire_qkv(struct gpt_pass *p, int l, struct err *e)
+{
+    size_t d = (size_t)p->c->d_model;
+    float *qkv = p->w->qkv.p;
+    return gpt_fire(p, HOOK_Q, l, qkv, 3 * d, p->c->d_head, e) ||
+                   gpt_fire(p, HOOK_K, l, qkv + d, 3 * d, p->c->d_head, e) ||
+                   gpt_fire(p, HOOK_V, l, qkv + 2 * d, 3 * d, p->c->d_head, e)
+               ? -1
+               : 0;
+}
+
+int gpt_attention(struct gpt_pass *p, int l, struct err *e)
+{
+    const struct gpt_layer *layer = &p->m->layer[l];
+    struct gpt_work *w = p->w;
+    size_t d = (size_t)p->c->d_model, row = 0;
+    if (gpt_norm(p, HOOK_LN1_SCALE, HOOK_LN1_NORMALIZED, l, layer->ln1_w, layer->ln1_b, w->resid.p,
+                 w->x.p, e))
+        return -1;
+    gpt_linear(&layer->qkv, layer->qkv_b, w->x.p, p->rows, w->qkv.p);
+    if (gpt_head_inputs(p, l, e) || fire_qkv(p, l, e))
+        return -1;
+    if (gpt_wants(p, HOOK_ATTN_SCORES, l) || gpt_wants(p, HOOK_PATTERN, l)) {
+        for (int i = 0; i < p->n_seq; i++) {
+            struct attn_seq s = attn_seq_of(p, l, i, row);
+            if (attend_hooked(p, l, i, &s, e))
+                return -1;
+            row += (size_t)s.n;
+        }
+    } else if (attend(p, l, e)) {
+        return -1;
+    }
+    if (gpt_fire(p, HOOK_Z, l, w->z.p, d, p->c->d_head, e))
+        return -1;
+    gpt_linear(&layer->out, layer->out_b, w->z.p, p->rows, w->out.p);
+    if (gpt_wants(p, HOOK_RESULT, l) && results(p, l, e))
+        return -1;
+    return gpt_fire(p, HOOK_ATTN_OUT, l, w->out.p, d, 0, e);
+}
