@@ -219,3 +219,59 @@ int zip_file_locate(struct zip_file *z, size_t i, uint64_t *offset, struct err *
         rc = entry_error(z, i, "its bytes lie outside the file", e);
     return rc;
 }
+
+struct zip_entry {
+    struct zip_file *z;
+    size_t i;
+    uint64_t left; /* bytes that the directory says are still to come */
+    zip_file_t *f;
+};
+
+struct zip_entry *zip_entry_open(struct zip_file *z, size_t i, struct err *e)
+{
+    zip_stat_t st;
+    struct zip_entry *en = entry_stat(z, i, &st, e) ? NULL : mem_calloc(1, sizeof *en, e);
+    if (!en)
+        return NULL;
+    *en = (struct zip_entry){.z = z, .i = i, .left = st.size, .f = zip_fopen_index(z->zip, i, 0)};
+    if (!en->f) {
+        entry_error(z, i, zip_strerror(z->zip), e);
+        zip_entry_close(en);
+        return NULL;
+    }
+    return en;
+}
+
+int zip_entry_read(struct zip_entry *en, void *p, uint64_t n, struct err *e)
+{
+    char waste[16384], *to = p;
+    if (n > en->left)
+        return entry_error(en->z, en->i, "shorter than it should be", e);
+    while (n > 0) {
+        uint64_t want = to || n < sizeof waste ? n : sizeof waste;
+        zip_int64_t got = zip_fread(en->f, to ? to : waste, want);
+        if (got < 0)
+            return entry_error(en->z, en->i, zip_file_strerror(en->f), e);
+        if (got == 0)
+            return entry_error(en->z, en->i, "its size is not what the directory says", e);
+        to = to ? to + got : NULL;
+        n -= (uint64_t)got;
+        en->left -= (uint64_t)got;
+        /* As in zip_file_read: the read behind the last byte makes libzip compare the CRC. */
+        got = en->left == 0 ? zip_fread(en->f, waste, 1) : 0;
+        if (got < 0)
+            return entry_error(en->z, en->i, zip_file_strerror(en->f), e);
+        if (got > 0)
+            return entry_error(en->z, en->i, "its size is not what the directory says", e);
+    }
+    return 0;
+}
+
+void zip_entry_close(struct zip_entry *en)
+{
+    if (!en)
+        return;
+    if (en->f)
+        zip_fclose(en->f);
+    free(en);
+}

@@ -35,9 +35,17 @@ int zip_file_read(struct zip_file *z, size_t i, size_t max, struct buf *b, struc
    The bytes are inside the map, their CRC is not checked (that would read them all). */
 int zip_file_locate(struct zip_file *z, size_t i, uint64_t *offset, struct err *e);
 
-/* Writing: stored entries with zip64 where needed, one after the other, to a file or a pipe (nothing
-   is sought back to; no entry is held whole). begin, put until `size` bytes have been given, begin
-   the next …, finish. */
+/* Entry i from its first byte on, in pieces, stored or compressed; its CRC is compared when the
+   last byte is read. NULL on bad data. Close it before the archive. */
+struct zip_entry;
+struct zip_entry *zip_entry_open(struct zip_file *z, size_t i, struct err *e);
+/* Exactly the next n bytes to p; p NULL passes over them. */
+int zip_entry_read(struct zip_entry *en, void *p, uint64_t n, struct err *e);
+void zip_entry_close(struct zip_entry *en); /* NULL is fine */
+
+/* Writing: stored entries with zip64 where needed, one after the other, to a file or a pipe
+   (nothing is sought back to; no entry is held whole). begin, put until `size` bytes have been
+   given, begin the next …, finish. */
 struct zip_writer;
 struct zip_writer *zip_writer_open(int fd, struct err *e);
 /* Begins an entry; size is exact. */
