@@ -71,8 +71,12 @@ static zip_int64_t source_call(void *user, void *data, zip_uint64_t n, zip_sourc
 
 struct zip_file *zip_file_open(const struct io_map *m, const char *name, struct err *e)
 {
-    struct zip_file *z = mem_calloc(1, sizeof *z, e);
     zip_error_t why;
+    if (m->len == 0) { /* libzip takes no bytes for an empty archive */
+        err_set(e, ERR_DATA, "%s: not a zip archive: the file is empty", name);
+        return NULL;
+    }
+    struct zip_file *z = mem_calloc(1, sizeof *z, e);
     if (!z)
         return NULL;
     zip_error_init(&why);
