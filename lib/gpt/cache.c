@@ -1,0 +1,103 @@
+#include "gpt/cache.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static size_t slot(struct gpt_point at)
+{
+    return (size_t)at.layer * N_HOOKS + at.hook;
+}
+
+int gpt_cache_init(struct gpt_cache *c, const struct gpt_config *cfg, int n_pos, struct err *e)
+{
+    *c = (struct gpt_cache){.cfg = cfg, .n_pos = n_pos};
+    c->values = mem_calloc((size_t)cfg->n_layer * N_HOOKS, sizeof *c->values, e);
+    return c->values ? 0 : -1;
+}
+
+void gpt_cache_release(struct gpt_cache *c)
+{
+    size_t n = c->values ? (size_t)c->cfg->n_layer * N_HOOKS : 0;
+    for (size_t i = 0; i < n; i++)
+        free(c->values[i]);
+    free(c->values);
+    *c = (struct gpt_cache){0};
+}
+
+static size_t shape(const struct gpt_cache *c, struct gpt_point at, int size[3])
+{
+    const struct gpt_hook_info *h = &gpt_hooks[at.hook];
+    size_t n = 1;
+    for (int i = 0; i < 3; i++) {
+        size[i] = i < h->n_axes ? gpt_axis_size(c->cfg, h->axis[i], c->n_pos) : 1;
+        n *= (size_t)size[i];
+    }
+    return n;
+}
+
+int gpt_cache_add(struct gpt_cache *c, struct gpt_point at, float **values, size_t *n,
+                  struct err *e)
+{
+    int size[3];
+    if (!gpt_has_hook(c->cfg, at.hook) || at.layer < 0 || at.layer >= c->cfg->n_layer)
+        return err_set(e, ERR_USAGE, "%s (layer %d): this model has no such hook point",
+                       gpt_hooks[at.hook].name, at.layer);
+    size_t count = shape(c, at, size);
+    float **p = &c->values[slot(at)];
+    if (!*p && !(*p = mem_alloc(count, sizeof **p, e)))
+        return -1;
+    if (values)
+        *values = *p;
+    if (n)
+        *n = count;
+    return 0;
+}
+
+bool gpt_cache_view(const struct gpt_cache *c, struct gpt_point at, struct gpt_view *v)
+{
+    if (!c->values[slot(at)])
+        return false;
+    *v = (struct gpt_view){.data = c->values[slot(at)]};
+    shape(c, at, v->size);
+    v->stride[2] = 1;
+    v->stride[1] = v->size[2];
+    v->stride[0] = (ptrdiff_t)v->size[1] * v->size[2];
+    return true;
+}
+
+struct fill {
+    struct gpt_cache *cache;
+    float *last_logits;
+};
+
+static int read_point(void *user, struct gpt_point at, int seq, const struct gpt_view *v,
+                      struct err *e)
+{
+    (void)seq, (void)e;
+    struct fill *f = user;
+    gpt_view_read(v, at.hook == HOOK_LOGITS ? f->last_logits : f->cache->values[slot(at)]);
+    return 0;
+}
+
+int gpt_cache_run(struct gpt_cache *c, const struct gpt_model *m, struct gpt_work *w,
+                  const int32_t *tokens, float *last_logits, struct err *e)
+{
+    struct gpt_plan plan;
+    if (gpt_plan_init(&plan, &m->cfg, e))
+        return -1;
+    struct fill f = {c, last_logits};
+    plan.fn = read_point;
+    plan.user = &f;
+    plan.logits = last_logits ? GPT_LOGITS_LAST : GPT_LOGITS_NONE;
+    for (int l = 0; l < m->cfg.n_layer; l++)
+        for (int h = 0; h < N_HOOKS; h++) {
+            struct gpt_point at = {(enum gpt_hook)h, l};
+            if (c->values[slot(at)])
+                gpt_plan_want(&plan, at, GPT_READ);
+        }
+    struct gpt_seq seq = {.tokens = tokens, .n = c->n_pos};
+    int r = gpt_forward(m, w, &seq, 1, &plan, e);
+    gpt_plan_release(&plan);
+    return r;
+}

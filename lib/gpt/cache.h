@@ -1,0 +1,31 @@
+/* cache.h - the values at chosen hook points of one run, in memory: what another run is patched
+   with. Filled by a forward pass, or by lib/bridge from a stream. */
+#ifndef GPT_CACHE_H
+#define GPT_CACHE_H
+
+#include "gpt/forward.h"
+
+struct gpt_cache {
+    const struct gpt_config *cfg; /* outlives the cache */
+    int n_pos;
+    float **values; /* [n_layer * N_HOOKS], index layer * N_HOOKS + hook; NULL: not held */
+};
+
+int gpt_cache_init(struct gpt_cache *c, const struct gpt_config *cfg, int n_pos, struct err *e);
+void gpt_cache_release(struct gpt_cache *c);
+
+/* Makes room for a hook point's values (row-major, the hook's axes, n_pos positions) and returns it
+   as *values, with *n floats; either may be NULL. A point that has room keeps it. ERR_USAGE when
+   the model lacks the hook. */
+int gpt_cache_add(struct gpt_cache *c, struct gpt_point at, float **values, size_t *n,
+                  struct err *e);
+
+/* The values held at a point as a view; false when there are none. */
+bool gpt_cache_view(const struct gpt_cache *c, struct gpt_point at, struct gpt_view *v);
+
+/* Runs the model on tokens[0..c->n_pos) and fills every point that has room. last_logits, when not
+   NULL, gets the d_vocab logits of the last position. */
+int gpt_cache_run(struct gpt_cache *c, const struct gpt_model *m, struct gpt_work *w,
+                  const int32_t *tokens, float *last_logits, struct err *e);
+
+#endif

@@ -1,0 +1,173 @@
+#include "interp/patch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Tokens of one pass: enough for large matrix products, few enough for the caches. */
+#define PASS_ROWS 512
+
+int patch_edit_index(const struct patch_edit *x, enum gpt_axis a)
+{
+    const struct gpt_hook_info *h = &gpt_hooks[x->at.hook];
+    for (int i = 0; i < h->n_axes; i++)
+        if (h->axis[i] == a)
+            return x->index[i];
+    return PATCH_ALL;
+}
+
+static int axis_of(enum gpt_hook h, enum gpt_axis a)
+{
+    for (int i = 0; i < gpt_hooks[h].n_axes; i++)
+        if (gpt_hooks[h].axis[i] == a)
+            return i;
+    return -1;
+}
+
+int patch_sweep_add(struct patch_sweep *s, const struct gpt_config *c, enum gpt_hook h, int n_pos,
+                    struct err *e)
+{
+    const struct gpt_hook_info *info = &gpt_hooks[h];
+    if (!info->in_block || !gpt_has_hook(c, h))
+        return err_set(e, ERR_USAGE, "%s: %s", info->alias,
+                       info->in_block
+                           ? "this model has no such hook point"
+                           : "no sweep over layers: the hook point is outside the blocks");
+    int axis = axis_of(h, AXIS_HEAD);
+    axis = axis >= 0 ? axis : axis_of(h, AXIS_POS);
+    int size = gpt_axis_size(c, info->axis[axis], n_pos);
+    if (mem_grow(&s->edit, &s->cap, s->n + (size_t)c->n_layer * (size_t)size, sizeof *s->edit, e))
+        return -1;
+    for (int l = 0; l < c->n_layer; l++)
+        for (int i = 0; i < size; i++) {
+            struct patch_edit *x = &s->edit[s->n++];
+            *x = (struct patch_edit){{h, l}, {PATCH_ALL, PATCH_ALL, PATCH_ALL}};
+            x->index[axis] = i;
+        }
+    return 0;
+}
+
+void patch_sweep_release(struct patch_sweep *s)
+{
+    free(s->edit);
+    *s = (struct patch_sweep){0};
+}
+
+static int check_edit(const struct patch_plan *p, const struct patch_edit *x, struct err *e)
+{
+    const struct gpt_config *c = &p->model->cfg;
+    const struct gpt_hook_info *h = &gpt_hooks[x->at.hook];
+    char name[64];
+    gpt_point_name(x->at, name, sizeof name);
+    if (!gpt_has_hook(c, x->at.hook) || x->at.layer < 0 || x->at.layer >= c->n_layer)
+        return err_set(e, ERR_USAGE, "%s: this model has no such hook point", name);
+    if (x->at.hook == HOOK_LOGITS)
+        return err_set(e, ERR_USAGE, "%s: cannot be patched", name);
+    for (int i = 0; i < 3; i++) {
+        int size = i < h->n_axes ? gpt_axis_size(c, h->axis[i], p->n_tokens) : 0;
+        if (x->index[i] != PATCH_ALL && (x->index[i] < 0 || x->index[i] >= size))
+            return err_set(e, ERR_USAGE, "%s: axis %d: %d is outside 0..%d", name, i, x->index[i],
+                           size - 1);
+    }
+    struct gpt_view v;
+    if (!gpt_cache_view(p->source, x->at, &v))
+        return err_set(e, ERR_USAGE, "%s: the source has no values for it", name);
+    return 0;
+}
+
+/* Copies what the edit names from the source's values to the run's. The source may have more
+   positions than the run. */
+static void paste(const struct gpt_view *to, const struct gpt_view *from, const int index[3])
+{
+    int a[3], b[3];
+    for (int i = 0; i < 3; i++) {
+        a[i] = index[i] == PATCH_ALL ? 0 : index[i];
+        b[i] = index[i] == PATCH_ALL ? to->size[i] : index[i] + 1;
+    }
+    for (int i = a[0]; i < b[0]; i++)
+        for (int j = a[1]; j < b[1]; j++) {
+            float *t = to->data + i * to->stride[0] + j * to->stride[1];
+            const float *f = from->data + i * from->stride[0] + j * from->stride[1];
+            for (int k = a[2]; k < b[2]; k++)
+                t[k * to->stride[2]] = f[k * from->stride[2]];
+        }
+}
+
+/* One pass: variants first .. first + n. */
+struct batch {
+    const struct patch_plan *plan;
+    size_t first;
+    float *logits; /* a row */
+    patch_row_fn *fn;
+    void *user;
+};
+
+static int on_hook(void *user, struct gpt_point at, int seq, const struct gpt_view *v,
+                   struct err *e)
+{
+    struct batch *b = user;
+    const struct patch_plan *p = b->plan;
+    size_t variant = b->first + (size_t)seq;
+    if (at.hook == HOOK_LOGITS) {
+        struct metric m;
+        gpt_view_read(v, b->logits);
+        metric_of(&m, b->logits, (size_t)p->model->cfg.d_vocab, p->answer, p->base);
+        return b->fn(b->user, variant, &m, e);
+    }
+    for (size_t i = 0; i < p->variant[variant].n; i++) {
+        const struct patch_edit *x = &p->variant[variant].edit[i];
+        struct gpt_view from;
+        if (x->at.hook == at.hook && x->at.layer == at.layer &&
+            gpt_cache_view(p->source, at, &from))
+            paste(v, &from, x->index);
+    }
+    return 0;
+}
+
+static int run_batch(struct batch *b, struct gpt_work *w, struct gpt_plan *plan,
+                     const struct gpt_seq *seq, size_t n, struct err *e)
+{
+    const struct patch_plan *p = b->plan;
+    memset(plan->want, 0, (size_t)p->model->cfg.n_layer * N_HOOKS);
+    for (size_t i = b->first; i < b->first + n; i++)
+        for (size_t j = 0; j < p->variant[i].n; j++)
+            gpt_plan_want(plan, p->variant[i].edit[j].at, GPT_EDIT);
+    return gpt_forward(p->model, w, seq, (int)n, plan, e);
+}
+
+int patch_run(const struct patch_plan *p, struct gpt_work *w, patch_row_fn *fn, void *user,
+              struct err *e)
+{
+    if (p->n_tokens < 1 || p->source->n_pos < p->n_tokens)
+        return err_set(e, ERR_USAGE, "source: %d positions, the base run has %d", p->source->n_pos,
+                       p->n_tokens);
+    for (size_t i = 0; i < p->n_variants; i++)
+        for (size_t j = 0; j < p->variant[i].n; j++)
+            if (check_edit(p, &p->variant[i].edit[j], e))
+                return -1;
+    size_t most = p->n_tokens < PASS_ROWS ? (size_t)(PASS_ROWS / p->n_tokens) : 1;
+    struct batch b = {.plan = p, .fn = fn, .user = user};
+    struct gpt_plan plan = {0};
+    struct gpt_seq *seq = mem_alloc(most, sizeof *seq, e);
+    int r = -1;
+    b.logits = mem_alloc((size_t)p->model->cfg.d_vocab, sizeof *b.logits, e);
+    if (!seq || !b.logits || gpt_plan_init(&plan, &p->model->cfg, e))
+        goto out;
+    plan.logits = GPT_LOGITS_LAST;
+    plan.fn = on_hook;
+    plan.user = &b;
+    for (size_t i = 0; i < most; i++)
+        seq[i] = (struct gpt_seq){.tokens = p->tokens, .n = p->n_tokens};
+    for (; b.first < p->n_variants; b.first += most) {
+        size_t n = p->n_variants - b.first < most ? p->n_variants - b.first : most;
+        if (run_batch(&b, w, &plan, seq, n, e))
+            goto out;
+    }
+    r = 0;
+out:
+    gpt_plan_release(&plan);
+    free(b.logits);
+    free(seq);
+    return r;
+}
