@@ -4,19 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-
-double metric_lse(const float *logits, size_t n)
-{
-    float top = logits[0];
-    for (size_t i = 1; i < n; i++) {
-        top = logits[i] > top ? logits[i] : top;
-    }
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += exp((double)logits[i] - top);
-    }
-    return top + log(sum);
-}
+#include "num/kernels.h"
 
 int metric_dist_set(struct metric_dist *d, const float *logits, size_t n, struct err *e)
 {
@@ -30,7 +18,7 @@ int metric_dist_set(struct metric_dist *d, const float *logits, size_t n, struct
         }
         d->n = n;
     }
-    double lse = metric_lse(logits, n);
+    double lse = num_logsumexp(logits, n);
     for (size_t i = 0; i < n; i++) {
         d->logp[i] = logits[i] - lse;
         d->p[i] = exp(d->logp[i]);
@@ -58,21 +46,21 @@ size_t metric_rank(const float *logits, size_t n, int32_t id)
 double metric_kl(const struct metric_dist *base, const float *logits, double lse)
 {
     double sum = 0;
+#pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < base->n; i++) {
         /* p log p is 0 for p = 0, where the difference may be inf - inf */
-        if (base->p[i] > 0) {
-            sum += base->p[i] * (base->logp[i] - (logits[i] - lse));
-        }
+        sum += base->p[i] > 0 ? base->p[i] * (base->logp[i] - (logits[i] - lse)) : 0;
     }
     return sum;
 }
 
-double metric_entropy(const float *logits, size_t n, double lse)
+double metric_entropy(const float *logits, size_t n, double lse, float *p)
 {
+    num_exp_sub(logits, n, lse, p);
     double sum = 0;
+#pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < n; i++) {
-        double logp = logits[i] - lse, p = exp(logp);
-        sum -= p > 0 ? p * logp : 0;
+        sum -= p[i] > 0 ? p[i] * (logits[i] - lse) : 0;
     }
     return sum;
 }
@@ -96,7 +84,7 @@ void metric_of(struct metric *m, const float *logits, size_t n, const struct met
 {
     *m = (struct metric){NAN, NAN, NAN, NAN, NAN};
     m->ld = mean_logit(logits, t->right, t->n_right) - mean_logit(logits, t->wrong, t->n_wrong);
-    double lse = metric_lse(logits, n);
+    double lse = num_logsumexp(logits, n);
     if (t->n_right) {
         int32_t best = t->right[0];
         for (size_t i = 1; i < t->n_right; i++) {

@@ -1,5 +1,5 @@
 /* metric.h - what a run predicts at one position, as numbers. Logits are float32 as the model makes
-   them; everything here is computed in double, stably (the largest logit is taken out first).
+   them; sums are taken in double, the largest logit taken out first.
    Formulas: Heimersheim & Nanda, arXiv:2404.15255; Zhang & Nanda, arXiv:2309.16042. */
 #ifndef INTERP_METRIC_H
 #define INTERP_METRIC_H
@@ -38,14 +38,13 @@ struct metric {
 void metric_of(struct metric *m, const float *logits, size_t n, const struct metric_tokens *t,
                const struct metric_dist *base);
 
-/* log(sum_i exp(logits[i])). n >= 1. */
-double metric_lse(const float *logits, size_t n);
 /* Number of tokens with a larger logit than token id's. */
 size_t metric_rank(const float *logits, size_t n, int32_t id);
-/* KL(base || run) in nats; lse is metric_lse of run's logits. Exactly 0 for the same logits. */
+/* KL(base || run) in nats; lse is num_logsumexp of run's logits. Exactly 0 for the same logits. */
 double metric_kl(const struct metric_dist *base, const float *logits, double lse);
-/* -sum_i p_i log p_i in nats; lse is metric_lse of the logits. */
-double metric_entropy(const float *logits, size_t n, double lse);
+/* -sum_i p_i log p_i in nats; lse is num_logsumexp of the logits; p[0..n) is scratch and holds the
+   probabilities afterwards. */
+double metric_entropy(const float *logits, size_t n, double lse, float *p);
 
 /* (ld - corrupted) / (clean - corrupted): 0 = as corrupted, 1 = as clean. NaN when clean and
    corrupted are the same. */
