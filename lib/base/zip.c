@@ -121,13 +121,12 @@ size_t zip_file_count(const struct zip_file *z)
 
 const char *zip_file_name(const struct zip_file *z, size_t i)
 {
-    /* RAW: the bytes as stored, as writers other than libzip compare them. */
-    return zip_get_name(z->zip, i, ZIP_FL_ENC_RAW);
+    return zip_get_name(z->zip, i, 0);
 }
 
 int64_t zip_file_find(const struct zip_file *z, const char *name)
 {
-    return zip_name_locate(z->zip, name, ZIP_FL_ENC_RAW);
+    return zip_name_locate(z->zip, name, 0);
 }
 
 uint64_t zip_file_size(const struct zip_file *z, size_t i)
