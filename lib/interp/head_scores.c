@@ -117,7 +117,7 @@ static void add_run(struct head_sums *s, const float *row, size_t from, size_t t
             float a = row[j], p = a > 0 ? a : 0;
             sum += a;
             magnitude += fabsf(a);
-            plogp += p * ln_simd(p);
+            plogp += p * ln_simd(fabsf(a)); /* of p, the compiler would make two paths */
         }
         s->rest += (double)sum;
         s->magnitude += (double)magnitude;
