@@ -105,7 +105,7 @@ static int parse_line(struct gpt_edits *s, char *line, int number, const struct 
         goto out;
     char *name = next_word(&line);
     if (!name) {
-        err_set(e, ERR_USAGE, "%s what? A selector is missing", op);
+        err_set(e, ERR_USAGE, "%s what? a selector is missing", op);
         goto out;
     }
     if (gpt_select(&sel, c, name, e) || parse_value(&edit, line, e))
