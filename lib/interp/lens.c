@@ -1,0 +1,151 @@
+#include "interp/lens.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "num/gemm.h"
+#include "num/kernels.h"
+#include "num/threads.h"
+
+struct lens {
+    const struct gpt_model *m;
+    size_t cap;                /* rows that the buffers hold */
+    float *x;                  /* [cap, d_model] */
+    float *mean, *scale;       /* [cap] */
+    float *logits;             /* [cap, d_vocab] */
+    double *lse;               /* [cap] */
+    float *p;                  /* [threads, d_vocab] scratch */
+    struct metric_dist *final; /* [cap]; the first few are used: one for each final row */
+    size_t *slot;              /* [cap] row -> its index in final */
+};
+
+struct lens *lens_new(const struct gpt_model *m, struct err *e)
+{
+    struct lens *l = mem_calloc(1, sizeof *l, e);
+    if (!l)
+        return NULL;
+    l->m = m;
+    l->p = mem_alloc((size_t)num_threads() * (size_t)m->cfg.d_vocab, sizeof *l->p, e);
+    if (l->p)
+        return l;
+    free(l);
+    return NULL;
+}
+
+static void release_rows(struct lens *l)
+{
+    for (size_t i = 0; i < l->cap; i++)
+        metric_dist_release(&l->final[i]);
+    free(l->final);
+    free(l->slot);
+    free(l->x);
+    free(l->mean);
+    free(l->scale);
+    free(l->logits);
+    free(l->lse);
+    l->cap = 0;
+}
+
+void lens_free(struct lens *l)
+{
+    if (!l)
+        return;
+    release_rows(l);
+    free(l->p);
+    free(l);
+}
+
+static int reserve(struct lens *l, size_t n, struct err *e)
+{
+    if (n <= l->cap)
+        return 0;
+    size_t d = (size_t)l->m->cfg.d_model, v = (size_t)l->m->cfg.d_vocab;
+    release_rows(l);
+    l->x = mem_alloc(n, d * sizeof *l->x, e);
+    l->mean = mem_alloc(n, sizeof *l->mean, e);
+    l->scale = mem_alloc(n, sizeof *l->scale, e);
+    l->logits = mem_alloc(n, v * sizeof *l->logits, e);
+    l->lse = mem_alloc(n, sizeof *l->lse, e);
+    l->final = mem_calloc(n, sizeof *l->final, e);
+    l->slot = mem_alloc(n, sizeof *l->slot, e);
+    if (!l->x || !l->mean || !l->scale || !l->logits || !l->lse || !l->final || !l->slot)
+        return -1; /* cap is 0: the next release frees what came */
+    l->cap = n;
+    return 0;
+}
+
+static void unembed(struct lens *l, const struct lens_row *row, size_t n)
+{
+    const struct gpt_model *m = l->m;
+    size_t d = (size_t)m->cfg.d_model;
+    const struct gpt_matrix *u = &m->unembed;
+    for (size_t i = 0; i < n; i++)
+        memcpy(l->x + i * d, row[i].h, d * sizeof *l->x);
+    if (m->cfg.layer_norm) {
+        num_ln_stats(l->x, n, d, m->cfg.eps, l->mean, l->scale);
+        num_ln_apply(l->x, n, d, l->mean, l->scale, m->ln_f_w, m->ln_f_b, l->x);
+    }
+    num_fill_rows(l->logits, n, (size_t)u->out, m->unembed_b);
+    num_gemm(false, u->transposed, (int)n, u->out, u->in, 1, l->x, u->in, u->w,
+             u->transposed ? u->in : u->out, 1, l->logits, u->out);
+}
+
+static void describe(struct lens *l, const struct lens_row *row, size_t i, struct lens_stat *s)
+{
+    size_t v = (size_t)l->m->cfg.d_vocab;
+    const float *x = l->logits + i * v;
+    double lse = l->lse[i];
+    *s = (struct lens_stat){.kl_final = NAN, .prob = NAN, .logprob = NAN, .rank = NAN};
+    s->entropy = metric_entropy(x, v, lse, l->p + (size_t)num_thread_index() * v);
+    lens_top(x, v, 1, &s->top);
+    s->top_prob = exp(x[s->top] - lse);
+    if (row[i].final != LENS_NONE)
+        s->kl_final = metric_kl(&l->final[l->slot[row[i].final]], x, lse);
+    if (row[i].target != LENS_NONE) {
+        s->logprob = x[row[i].target] - lse;
+        s->prob = exp(s->logprob);
+        s->rank = (double)metric_rank(x, v, row[i].target);
+    }
+}
+
+int lens_read(struct lens *l, const struct lens_row *row, size_t n, struct lens_stat *stat,
+              struct err *e)
+{
+    if (reserve(l, n, e))
+        return -1;
+    size_t v = (size_t)l->m->cfg.d_vocab;
+    unembed(l, row, n);
+    for (size_t i = 0, finals = 0; i < n; i++)
+        if (row[i].final == (int)i) {
+            l->slot[i] = finals++;
+            if (metric_dist_set(&l->final[l->slot[i]], l->logits + i * v, v, e))
+                return -1;
+        }
+#pragma omp parallel for
+    for (size_t i = 0; i < n; i++) {
+        l->lse[i] = num_logsumexp(l->logits + i * v, v);
+        describe(l, row, i, &stat[i]);
+    }
+    return 0;
+}
+
+const float *lens_logits(const struct lens *l, size_t i, double *lse)
+{
+    *lse = l->lse[i];
+    return l->logits + i * (size_t)l->m->cfg.d_vocab;
+}
+
+void lens_top(const float *logits, size_t n, size_t k, int32_t *id)
+{
+    size_t have = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (have == k && !(logits[i] > logits[id[k - 1]]))
+            continue;
+        size_t at = have < k ? have++ : k - 1;
+        for (; at > 0 && logits[i] > logits[id[at - 1]]; at--)
+            id[at] = id[at - 1];
+        id[at] = (int32_t)i;
+    }
+}
