@@ -14,6 +14,32 @@ const struct head_score_info head_score_info[N_HEAD_SCORES] = {
 #undef HEAD_SCORE
 };
 
+int head_scores_choose(const char *list, bool chosen[N_HEAD_SCORES], struct err *e)
+{
+#define HEAD_SCORE(id, name, definition) " " name
+    static const char names[] =
+#include "interp/head_scores.def"
+        ;
+#undef HEAD_SCORE
+    const char *s = list;
+    memset(chosen, 0, N_HEAD_SCORES * sizeof *chosen);
+    do {
+        size_t n = strcspn(s, ",");
+        bool all = n == 3 && strncmp(s, "all", n) == 0, found = all;
+        for (int i = 0; i < N_HEAD_SCORES; i++) {
+            const char *name = head_score_info[i].name;
+            bool same = strlen(name) == n && strncmp(name, s, n) == 0;
+            chosen[i] |= all || same;
+            found |= same;
+        }
+        if (!found)
+            return err_set(e, ERR_USAGE, "score '%.*s': unknown; there are all%s", (int)n, s,
+                           names);
+        s += n;
+    } while (*s++ == ',');
+    return 0;
+}
+
 static bool repeats(const int32_t *tokens, size_t n, size_t period)
 {
     for (size_t i = period; i < n; i++)
@@ -51,8 +77,8 @@ static int by_token_then_place(const void *a, const void *b)
 int head_tokens_init(struct head_tokens *t, const int32_t *tokens, size_t n, struct err *e)
 {
     *t = (struct head_tokens){.n = n, .known = tokens != NULL};
-    if (n > INT32_MAX)
-        return err_set(e, ERR_DATA, "item of %zu tokens: more than %d", n, INT32_MAX);
+    if (n > HEAD_TOKENS_MAX)
+        return err_set(e, ERR_DATA, "%zu tokens: more than %u", n, HEAD_TOKENS_MAX);
     t->prev = mem_alloc(n, sizeof *t->prev, e);
     struct place *place = mem_alloc(n, sizeof *place, e);
     if (!t->prev || !place) {

@@ -13,6 +13,8 @@
 
 #include "base/err.h"
 
+#define HEAD_TOKENS_MAX (1u << 20) /* longest item taken */
+
 enum head_score {
 #define HEAD_SCORE(id, name, definition) SCORE_##id,
 #include "interp/head_scores.def"
@@ -25,6 +27,9 @@ struct head_score_info {
 };
 extern const struct head_score_info head_score_info[N_HEAD_SCORES];
 
+/* Names separated by commas, or "all" -> chosen. ERR_USAGE names an unknown one and lists all. */
+int head_scores_choose(const char *list, bool chosen[N_HEAD_SCORES], struct err *e);
+
 /* What the scores need to know of an item's tokens. */
 struct head_tokens {
     size_t n;
@@ -34,7 +39,7 @@ struct head_tokens {
     size_t copy;                  /* S when the item is [BOS] + S tokens twice (S >= 2, and these
                                      S are not themselves a repetition), else 0 */
 };
-/* tokens NULL: the ids are not known. */
+/* tokens NULL: the ids are not known. ERR_DATA when n is over HEAD_TOKENS_MAX. */
 int head_tokens_init(struct head_tokens *t, const int32_t *tokens, size_t n, struct err *e);
 void head_tokens_release(struct head_tokens *t);
 

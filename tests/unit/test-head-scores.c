@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "interp/head_scores.h"
+#include "interp/head_table.h"
 
 #define MAX_N 1200
 
@@ -291,6 +292,51 @@ static void not_finite(void)
     CHECK(run(NULL, 20));
 }
 
+static void names(void)
+{
+    bool chosen[N_HEAD_SCORES];
+    struct err e;
+    CHECK(head_scores_choose("entropy,previous", chosen, &e) == 0);
+    for (int i = 0; i < N_HEAD_SCORES; i++)
+        CHECK(chosen[i] == (i == SCORE_ENTROPY || i == SCORE_PREVIOUS));
+    CHECK(head_scores_choose("all", chosen, &e) == 0);
+    for (int i = 0; i < N_HEAD_SCORES; i++)
+        CHECK(chosen[i]);
+    static const char *const bad[] = {"", "entrop", "entropyy", "entropy,", ",entropy", "al"};
+    for (int i = 0; i < 6; i++)
+        CHECK(head_scores_choose(bad[i], chosen, &e) == -1 && e.kind == ERR_USAGE);
+    CHECK(strstr(e.msg, "tl_induction_mul_excl") != NULL);
+}
+
+static void table(void)
+{
+    struct head_table t = {0};
+    struct err e;
+    static const int order[][2] = {{1, 0}, {1, 1}, {0, 1}, {0, 0}};
+    /* x = 1, 2, 4, 5: mean 3, sum of squares 10, se = sqrt(10 / 3 / 4) */
+    static const double x[] = {1, 2, 4, 5};
+    for (int item = 0; item < 4; item++)
+        for (int h = 0; h < 4; h++) {
+            for (int i = 0; i < N_HEAD_SCORES; i++)
+                score[i] = NAN;
+            score[SCORE_ENTROPY] = x[item] + 10 * order[h][0] + 100 * order[h][1];
+            score[SCORE_FIRST] = item == 2 ? 7 : NAN;
+            CHECK(head_table_add(&t, order[h][0], order[h][1], score, &e) == 0);
+        }
+    CHECK(t.n == 4);
+    for (int k = 0; k < 4; k++) {
+        const struct head_cell *c = &t.cell[k];
+        CHECK(c->layer == k / 2 && c->head == k % 2);
+        CHECK_NEAR(head_stat_mean(&c->stat[SCORE_ENTROPY]), 3 + 10 * (k / 2) + 100 * (k % 2),
+                   1e-12);
+        CHECK_NEAR(head_stat_se(&c->stat[SCORE_ENTROPY]), sqrt(10.0 / 12), 1e-12);
+        CHECK_NEAR(head_stat_mean(&c->stat[SCORE_FIRST]), 7, 0);
+        CHECK(isnan(head_stat_se(&c->stat[SCORE_FIRST])));
+        CHECK(isnan(head_stat_mean(&c->stat[SCORE_PREVIOUS])));
+    }
+    head_table_release(&t);
+}
+
 int main(void)
 {
     RUN(perfect_induction);
@@ -303,5 +349,7 @@ int main(void)
     RUN(adjacent_equal_tokens);
     RUN(single_token);
     RUN(not_finite);
+    RUN(names);
+    RUN(table);
     return test_done();
 }
