@@ -34,7 +34,7 @@ COMMON_OBJ := $(COMMON_SRC:%.c=$(B)/%.o)
 # GPT-2 small, nanoGPT checkpoint or directory that `make report` looks at.
 MODEL ?=
 
-.PHONY: all deps check check-fast check-unit lint format bench report man install uninstall clean
+.PHONY: all deps check check-fast check-unit lint flags format bench report man install uninstall clean
 .SECONDARY:
 
 all: $(TOOLS:%=$(BIN)/%)
@@ -78,6 +78,10 @@ check-fast: all $(TEST_BINS)
 
 lint:
 	tests/check/lint
+
+# What the compiler is called with, for tests/check/clang.
+flags:
+	$(info $(ALL_CFLAGS)) @:
 
 format:
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
