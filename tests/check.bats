@@ -201,8 +201,8 @@ runner() {
     mkdir -p "$ROOT/tests/check" "$ROOT/build/unit" "$ROOT/build/fuzz"
     cp "$TESTS/run" "$ROOT/tests/run"
     cp "$CHECK/tree-clean" "$ROOT/tests/check"
-    # A bats inside bats must not see the outer one's variables.
-    run env -i PATH="$PATH" "$ROOT/tests/run" --bin "$ROOT/bin" --build "$ROOT/build" "$@"
+    # A bats inside bats must not see the outer one's variables and PATH.
+    run env -i PATH=/usr/local/bin:/usr/bin:/bin "$ROOT/tests/run" --bin "$ROOT/bin" --build "$ROOT/build" "$@"
 }
 
 program() {
