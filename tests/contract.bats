@@ -1,0 +1,298 @@
+#!/usr/bin/env bats
+# What every tool must do, over all of bin/: a new tool is covered without a change here, unless it
+# needs options or operands to run at all (minimal).
+
+load common
+
+setup() {
+    TOOLS=()
+    local file
+    for file in "$BIN"/*; do
+        [ -f "$file" ] && [ -x "$file" ] && TOOLS+=("${file##*/}")
+    done
+    [ ${#TOOLS[@]} -gt 0 ]
+    cd "$BATS_TEST_TMPDIR"
+    bad=0
+}
+
+# Notes a tool's failure; the test goes on with the others and fails in its last line, `done_all`.
+complain() {
+    echo "$*" >&2
+    bad=$((bad + 1))
+}
+done_all() {
+    [ "$bad" -eq 0 ]
+}
+
+# call STATUS TOOL ARG...: runs it with stdin as it is; output in ./out and ./err. Complains about
+# another exit status, and about an error message that does not begin with the tool's name.
+call() {
+    local want=$1 tool=$2 got=0
+    shift 2
+    "$BIN/$tool" "$@" >out 2>err || got=$?
+    [ "$got" -eq "$want" ] || complain "$tool $*: status $got, wanted $want; $(head -c 500 err)"
+    if [ "$want" -ge 2 ] && [[ $(head -n 1 err) != "$tool: "* ]]; then
+        complain "$tool $*: the message does not begin with '$tool: ': $(head -c 300 err)"
+    fi
+}
+
+# The least that makes a tool work, into args=() and the file name of its input into input.
+minimal() {
+    args=() input=/dev/null
+    local stream
+    case $1 in
+        *) ;;
+    esac
+    reads_stream "$1" || return 0
+    for stream in "$TESTS"/golden/good-*.act; do
+        [ -f "$stream" ] || break
+        input=$stream
+        "$BIN/$1" "${args[@]}" <"$stream" >/dev/null 2>&1 && return 0
+    done
+    complain "$1: no stream under tests/golden that it can read; see minimal() in contract.bats"
+}
+
+# By the words of its description (docs/CONTRIBUTING.md).
+reads_stream() {
+    "$BIN/$1" --help | tr -s ' \n' '  ' | grep -q 'Reads a stream'
+}
+
+stream_readers() {
+    local tool
+    readers=()
+    for tool in "${TOOLS[@]}"; do
+        if reads_stream "$tool"; then
+            readers+=("$tool")
+        fi
+    done
+}
+
+@test "--help: on stdout, exit 0, every option of the table, no line over 100 columns" {
+    local tool name names
+    for tool in "${TOOLS[@]}"; do
+        call 0 "$tool" --help
+        [ ! -s err ] || complain "$tool --help writes to stderr"
+        [[ $(head -n 1 out) == "Usage: $tool "* ]] || complain "$tool: no usage line"
+        grep -q '^Exit status' out || complain "$tool: exit statuses are not explained"
+        ! grep -nE '.{101}' out || complain "$tool --help: a line over 100 columns"
+        names=$(sed -nE "s/^ *\\{('.'|0), *\"([a-z0-9-]+)\".*/\\2/p" "$TESTS/../tools/$tool.c")
+        for name in $names help version man no-history; do
+            grep -qE "(^|[ ,])--$name([= ]|\$)" out || complain "$tool --help lacks --$name"
+        done
+        cp out long
+        call 0 "$tool" -h
+        cmp -s out long || complain "$tool -h differs from --help"
+    done
+    done_all
+}
+
+@test "--version: name and version on stdout" {
+    local tool
+    for tool in "${TOOLS[@]}"; do
+        call 0 "$tool" --version
+        [ "$(cat out)" = "$tool (actutils) $(cat "$TESTS/../VERSION")" ] || complain "$tool: $(cat out)"
+    done
+    done_all
+}
+
+@test "--man: roff without warnings, with every option" {
+    local tool name
+    command -v groff >/dev/null || skip "no groff"
+    for tool in "${TOOLS[@]}"; do
+        call 0 "$tool" --man
+        groff -Kutf8 -man -ww -z out >warnings 2>&1 || complain "$tool: groff fails"
+        [ ! -s warnings ] || complain "$tool --man: $(head -n 3 warnings)"
+        groff -Kutf8 -man -Tutf8 out 2>/dev/null | sed 's/\x1b\[[0-9;]*m//g; s/.\x08//g' >page
+        "$BIN/$tool" --help >help
+        while read -r name; do
+            grep -q -e "$name" page || complain "$tool: the manual page lacks $name"
+        done < <(grep -oE '^ +(-., )?--[a-z-]+' help | grep -oE -- '--[a-z-]+')
+        for name in NAME SYNOPSIS DESCRIPTION OPTIONS EXAMPLES 'EXIT STATUS'; do
+            grep -q "^$name" page || complain "$tool: the manual page has no section $name"
+        done
+    done
+    done_all
+}
+
+@test "an unknown option: exit 2, the tool's name on stderr, nothing on stdout" {
+    local tool wrong
+    for tool in "${TOOLS[@]}"; do
+        for wrong in --no-such-option '-?' --help=yes; do
+            call 2 "$tool" "$wrong" </dev/null
+            [ ! -s out ] || complain "$tool $wrong: writes to stdout"
+        done
+    done
+    done_all
+}
+
+@test "the minimal run of every tool: exit 0, silent on stderr" {
+    local tool
+    for tool in "${TOOLS[@]}"; do
+        minimal "$tool"
+        call 0 "$tool" "${args[@]}" <"$input"
+        [ -s out ] || complain "$tool: no output"
+        [ ! -s err ] || complain "$tool: says on stderr: $(head -c 300 err)"
+    done
+    done_all
+}
+
+@test "a full disk: exit 4 and a message" {
+    local tool got what words
+    [ -c /dev/full ] || skip "no /dev/full"
+    for tool in "${TOOLS[@]}"; do
+        minimal "$tool"
+        for what in --help work; do
+            [ "$what" = --help ] && words=(--help) || words=("${args[@]}")
+            got=0
+            "$BIN/$tool" "${words[@]}" <"$input" >/dev/full 2>err || got=$?
+            [ "$got" -eq 4 ] || complain "$tool $what >/dev/full: status $got"
+            [[ $(cat err) == "$tool: "* ]] || complain "$tool $what >/dev/full: message: $(cat err)"
+        done
+    done
+    done_all
+}
+
+@test "a closed stdout: exit 4 and a message" {
+    local tool got what words
+    for tool in "${TOOLS[@]}"; do
+        minimal "$tool"
+        for what in --help work; do
+            [ "$what" = --help ] && words=(--help) || words=("${args[@]}")
+            got=0
+            "$BIN/$tool" "${words[@]}" <"$input" >&- 2>err || got=$?
+            [ "$got" -eq 4 ] || complain "$tool $what >&-: status $got"
+            [[ $(cat err) == "$tool: "* ]] || complain "$tool $what >&-: message: $(cat err)"
+        done
+    done
+    done_all
+}
+
+@test "the reader is gone: dies of SIGPIPE, silently, also when the parent ignores it" {
+    local tool got parent
+    for tool in "${TOOLS[@]}"; do
+        minimal "$tool"
+        for parent in '' "trap '' PIPE;"; do
+            got=0
+            # A pipe whose reading end is closed for sure before the tool starts.
+            bash -c "$parent"'exec 7> >(:); wait $!; "$@" >&7' - "$BIN/$tool" "${args[@]}" \
+                <"$input" 2>err || got=$?
+            [ "$got" -eq 141 ] || complain "$tool: status $got; $(cat err)"
+            [ ! -s err ] || complain "$tool: says $(cat err)"
+        done
+    done
+    done_all
+}
+
+@test "-o: a file that cannot be made is exit 4; after an error nothing is left" {
+    local tool n=0
+    mkdir empty
+    for tool in "${TOOLS[@]}"; do
+        "$BIN/$tool" --help | grep -qE '^ +-o, --output' || continue
+        n=$((n + 1))
+        minimal "$tool"
+        call 4 "$tool" "${args[@]}" -o "$PWD/no/such/folder/x" <"$input"
+        grep -q no/such/folder err || complain "$tool: does not name the file: $(cat err)"
+        call 4 "$tool" "${args[@]}" -o "$PWD/empty" <"$input"
+        call 0 "$tool" "${args[@]}" <"$input"
+        mv out stdout
+        call 0 "$tool" "${args[@]}" --no-history -o "$PWD/file" <"$input"
+        [ ! -s out ] || complain "$tool -o: writes to stdout too"
+        [ -s file ] || complain "$tool -o: the file is empty"
+        rm -f file
+        if reads_stream "$tool"; then
+            head -c 100 "$input" >cut.act
+            call 3 "$tool" "${args[@]}" -o "$PWD/empty/x" <cut.act
+        fi
+        [ -z "$(ls -A empty)" ] || complain "$tool: left $(ls -A empty)"
+    done
+    [ "$n" -gt 0 ]
+    done_all
+}
+
+@test "--no-history: the same bytes from run to run" {
+    local tool
+    for tool in "${TOOLS[@]}"; do
+        minimal "$tool"
+        "$BIN/$tool" "${args[@]}" --no-history <"$input" >first
+        "$BIN/$tool" --no-history "${args[@]}" <"$input" >second
+        cmp -s first second || complain "$tool: differs from run to run"
+    done
+    done_all
+}
+
+@test "binary output: refused on a terminal" {
+    local tool got
+    command -v script >/dev/null || skip "no script(1)"
+    for tool in "${TOOLS[@]}"; do
+        minimal "$tool"
+        "$BIN/$tool" "${args[@]}" <"$input" >out 2>/dev/null
+        # NUL bytes: no text.
+        [ "$(tr -d '\0' <out | wc -c)" -ne "$(wc -c <out)" ] || continue
+        got=0
+        script -qec "$(printf '%q ' "$BIN/$tool" "${args[@]}") <$(printf %q "$input")" /dev/null \
+            </dev/null >screen 2>&1 || got=$?
+        [ "$got" -eq 2 ] || complain "$tool to a terminal: status $got"
+        grep -q "^$tool: .*terminal" screen || complain "$tool to a terminal: $(head -c 300 screen)"
+    done
+    done_all
+}
+
+@test "stream readers are recognised as such" {
+    local tool
+    stream_readers
+    for tool in act-cache act-info act-diff attn-stats lens neuron-top; do
+        [ ! -x "$BIN/$tool" ] || [[ " ${readers[*]} " == *" $tool "* ]] ||
+            complain "$tool: 'Reads a stream' is missing in its description"
+    done
+    [ ${#readers[@]} -gt 0 ]
+    done_all
+}
+
+@test "stream readers: empty input, text, and a cut anywhere are exit 3" {
+    local tool size at
+    stream_readers
+    for tool in "${readers[@]}"; do
+        minimal "$tool"
+        call 3 "$tool" "${args[@]}" </dev/null
+        grep -q 'empty' err || complain "$tool </dev/null: does not say that it is empty: $(cat err)"
+        echo 'Not a stream at all, but a line of text.' >text
+        call 3 "$tool" "${args[@]}" <text
+        size=$(wc -c <"$input")
+        for at in 1 8 $((size / 7)) $((size / 3)) $((size / 2)) $((size * 3 / 4)) $((size - 40)) \
+            $((size - 1)); do
+            head -c "$at" "$input" >cut.act
+            call 3 "$tool" "${args[@]}" <cut.act
+        done
+    done
+    done_all
+}
+
+@test "stream readers: bytes after the end, and two streams joined, are exit 3" {
+    local tool
+    stream_readers
+    for tool in "${readers[@]}"; do
+        minimal "$tool"
+        { cat "$input" && printf x; } >longer
+        call 3 "$tool" "${args[@]}" <longer
+        cat "$input" "$input" >twice
+        call 3 "$tool" "${args[@]}" <twice
+        # The same on a pipe, where nothing can seek.
+        call 3 "$tool" "${args[@]}" < <(cat longer)
+        call 3 "$tool" "${args[@]}" < <(cat twice)
+    done
+    done_all
+}
+
+@test "stream readers: every bad golden stream is exit 3" {
+    local tool stream n=0
+    stream_readers
+    for tool in "${readers[@]}"; do
+        minimal "$tool"
+        for stream in "$TESTS"/golden/bad-*.act; do
+            call 3 "$tool" "${args[@]}" <"$stream"
+            n=$((n + 1))
+        done
+    done
+    [ "$n" -gt 0 ]
+    done_all
+}
