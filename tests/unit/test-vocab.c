@@ -79,6 +79,7 @@ static size_t run_cases(const struct vocab *v, const char *folder)
     size_t n = 0;
     if (!v || slurp(&b, folder, "cases.jsonl") != 0) {
         CHECK(!"the fixture can be read");
+        buf_release(&b);
         return 0;
     }
     for (size_t at = 0; at < b.len; n++) {
