@@ -16,7 +16,7 @@ BIN     := $(if $(filter plain,$(FLAVOUR)),bin,$(B)/bin)
 WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition \
         -Wpointer-arith -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wredundant-decls
 OPT  := $(if $(SAN),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O3 -g)
-ALL_CFLAGS  := -std=c11 -D_POSIX_C_SOURCE=200809L -DACTUTILS_VERSION='"$(VERSION)"' -Ilib $(OPT) \
+ALL_CFLAGS  := -std=c11 -D_POSIX_C_SOURCE=200809L -DACTUTILS_VERSION='"$(VERSION)"' -Ilib -Itools $(OPT) \
                -march=$(MARCH) -fno-math-errno -fopenmp $(WARN) $(CFLAGS)
 OPENBLAS_LIBS ?= $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas)
 LIBS := $(OPENBLAS_LIBS) -lz -lzip -ljansson -lpcre2-8 -lm

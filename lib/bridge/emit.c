@@ -73,19 +73,8 @@ int emit_item_tokens(struct act_item *it, const struct vocab *v, const int32_t *
     return 0;
 fail:
     buf_release(&text);
-    act_item_clear(it);
+    act_item_release(it);
     return -1;
-}
-
-void act_item_clear(struct act_item *it)
-{
-    free(it->label);
-    free(it->tokens);
-    free(it->piece);
-    free(it->text);
-    free(it->edits);
-    free(it->meta);
-    *it = (struct act_item){0};
 }
 
 struct emit *emit_new(const struct gpt_model *m, const struct gpt_selection *sel,
@@ -102,18 +91,10 @@ struct emit *emit_new(const struct gpt_model *m, const struct gpt_selection *sel
     return NULL;
 }
 
-static void record_release(struct act_record *r)
-{
-    for (int a = 0; a < r->n_dims; a++) {
-        free(r->dims[a].index);
-        r->dims[a].index = NULL;
-    }
-}
-
 static void kept_clear(struct emit *em)
 {
     for (size_t i = 0; i < em->cap_kept; i++) {
-        record_release(&em->kept[i].rec);
+        act_record_release(&em->kept[i].rec);
         free(em->kept[i].values);
     }
     free(em->kept);
@@ -295,7 +276,7 @@ int emit_hook(struct emit *em, struct gpt_point at, int seq, const struct gpt_vi
     if (rc == 0)
         rc = whole(&r, v) ? put(em, to, v->data, act_record_count(&r), e)
                           : send(em, to, &r, idx, v, first_row, e);
-    record_release(&r);
+    act_record_release(&r);
     for (int a = 0; a < 3; a++)
         free(idx[a]);
     return rc;

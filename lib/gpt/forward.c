@@ -346,3 +346,24 @@ int gpt_forward(const struct gpt_model *m, struct gpt_work *w, const struct gpt_
             seq[i].kv->n += seq[i].n;
     return 0;
 }
+
+double gpt_forward_flops(const struct gpt_config *c, const struct gpt_seq *seq, int n,
+                         const struct gpt_plan *plan)
+{
+    struct gpt_pass p = {.c = c, .seq = seq, .n_seq = n, .plan = plan};
+    bool to_end = wants_end(&p);
+    int layers = c->n_layer;
+    while (!to_end && layers > 0 && last_wanted(&p, layers - 1) < 0)
+        layers--;
+    double d = c->d_model, total = 0;
+    double row = 4 * d * d + (c->attn_only ? 0 : 2 * d * c->d_mlp);
+    for (int i = 0; i < n; i++) {
+        double len = seq[i].n, past = seq[i].kv ? seq[i].kv->n : 0;
+        double pairs = len * past + len * (len + 1) / 2; /* query and visible key */
+        double logits = plan->logits == GPT_LOGITS_ALL    ? len
+                        : plan->logits == GPT_LOGITS_LAST ? 1
+                                                          : 0;
+        total += layers * (len * row + pairs * 2 * d) + logits * d * c->d_vocab;
+    }
+    return 2 * total;
+}
