@@ -69,5 +69,8 @@ int prompt_from_json(const struct prompt_opts *o, const char *text, size_t n, st
 /* A text's ids into *ids (replaced): BOS, then the text; every id is checked against d_vocab. */
 int prompt_from_text(const struct prompt_opts *o, const char *text, size_t n, struct gpt_ids *ids,
                      struct err *e);
+/* The id of a text that is exactly one token; ERR_DATA shows how another one splits. */
+int prompt_token(const struct prompt_opts *o, const char *text, size_t n, int32_t *id,
+                 struct err *e);
 
 #endif

@@ -94,22 +94,31 @@ static int not_one(const struct prompt_opts *o, const char *s, size_t n,
     return -1;
 }
 
+int prompt_token(const struct prompt_opts *o, const char *text, size_t n, int32_t *id,
+                 struct err *e)
+{
+    struct prompt_opts bare = *o;
+    struct gpt_ids split = {0};
+    bare.bos = -1;
+    int rc = prompt_from_text(&bare, text, n, &split, e);
+    if (rc == 0 && split.n != 1)
+        rc = not_one(o, text, n, &split, e);
+    if (rc == 0)
+        *id = split.p[0];
+    free(split.p);
+    return rc;
+}
+
 /* A string of one token, or an id, appended to ids. */
 static int take_token(const struct prompt_opts *o, const struct json *v, struct gpt_ids *ids,
                       struct err *e)
 {
     size_t n;
+    int32_t id;
     const char *s = json_str(v, &n);
     if (!s)
         return take_id(o, v, ids, e);
-    struct prompt_opts bare = *o;
-    struct gpt_ids split = {0};
-    bare.bos = -1;
-    int rc = prompt_from_text(&bare, s, n, &split, e);
-    if (rc == 0)
-        rc = split.n == 1 ? add_id(ids, split.p[0], e) : not_one(o, s, n, &split, e);
-    free(split.p);
-    return rc;
+    return prompt_token(o, s, n, &id, e) || add_id(ids, id, e) ? -1 : 0;
 }
 
 /* "answer" or "wrong"; absent or null: none. */
