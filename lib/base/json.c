@@ -2,6 +2,8 @@
 
 #include <jansson.h>
 
+#include "base/utf8.h"
+
 /* jansson spells these as macros; ours are functions of the same name. */
 #undef json_is_array
 #undef json_is_object
@@ -121,56 +123,24 @@ int json_each(const struct json *object,
     return 0;
 }
 
-/* Length of the well-formed UTF-8 character at s[0..n), n > 0; 0 when there is none (RFC 3629: no
-   overlong forms, no surrogates, nothing above U+10FFFF). */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-    unsigned char low = 0x80, high = 0xBF;
-    size_t len;
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xC2 && s[0] <= 0xDF)
-        len = 2;
-    else if ((s[0] & 0xF0) == 0xE0)
-        len = 3;
-    else if (s[0] >= 0xF0 && s[0] <= 0xF4)
-        len = 4;
-    else
-        return 0;
-    if (s[0] == 0xE0)
-        low = 0xA0;
-    else if (s[0] == 0xED)
-        high = 0x9F;
-    else if (s[0] == 0xF0)
-        low = 0x90;
-    else if (s[0] == 0xF4)
-        high = 0x8F;
-    if (n < len || s[1] < low || s[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    return len;
-}
-
 int json_quote(struct buf *b, const char *s, size_t n, struct err *e)
 {
-    const unsigned char *p = (const unsigned char *)s;
     if (buf_puts(b, "\"", e))
         return -1;
     for (size_t i = 0; i < n;) {
-        size_t len = utf8_length(p + i, n - i);
+        uint32_t c = 0;
+        size_t len = utf8_decode(s + i, n - i, &c);
         int rc;
         if (len == 0)
             rc = buf_puts(b, "\xEF\xBF\xBD", e);
-        else if (p[i] == '"' || p[i] == '\\')
-            rc = buf_printf(b, e, "\\%c", p[i]);
-        else if (p[i] == '\n')
+        else if (c == '"' || c == '\\')
+            rc = buf_printf(b, e, "\\%c", s[i]);
+        else if (c == '\n')
             rc = buf_puts(b, "\\n", e);
-        else if (p[i] < 0x20 || p[i] == 0x7f)
-            rc = buf_printf(b, e, "\\u%04x", p[i]);
+        else if (c < 0x20 || c == 0x7f)
+            rc = buf_printf(b, e, "\\u%04x", (unsigned)c);
         else
-            rc = buf_add(b, p + i, len, e);
+            rc = buf_add(b, s + i, len, e);
         if (rc)
             return -1;
         i += len ? len : 1;

@@ -24,9 +24,9 @@ struct gpt_matrix {
 
 struct gpt_layer {
     const float *ln1_w, *ln1_b, *ln2_w, *ln2_b; /* [d_model]; NULL b: no bias; NULL w: no LN */
-    struct gpt_matrix qkv;                      /* d_model -> 3 d_model: q | k | v, heads consecutive */
-    const float *qkv_b;                         /* [3 d_model] or NULL */
-    struct gpt_matrix out;                      /* W_O: d_model (heads consecutive) -> d_model */
+    struct gpt_matrix qkv; /* d_model -> 3 d_model: q | k | v, heads consecutive */
+    const float *qkv_b;    /* [3 d_model] or NULL */
+    struct gpt_matrix out; /* W_O: d_model (heads consecutive) -> d_model */
     const float *out_b;
     struct gpt_matrix fc, proj; /* W_in: d_model -> d_mlp, W_out: d_mlp -> d_model */
     const float *fc_b, *proj_b;
@@ -34,22 +34,31 @@ struct gpt_layer {
 
 struct gpt_model {
     struct gpt_config cfg;
-    const float *wte;          /* [d_vocab, d_model] */
-    const float *wpe;          /* [n_ctx, d_model] */
-    struct gpt_layer *layer;   /* [n_layer] */
+    const float *wte;        /* [d_vocab, d_model] */
+    const float *wpe;        /* [n_ctx, d_model] */
+    struct gpt_layer *layer; /* [n_layer] */
     const float *ln_f_w, *ln_f_b;
     struct gpt_matrix unembed; /* d_model -> d_vocab */
     const float *unembed_b;    /* [d_vocab] or NULL */
     struct vocab *vocab;       /* NULL when the checkpoint has none: token prompts only */
     char *name;                /* the path it was opened by */
-    char id[17];               /* fingerprint, 16 hex digits: gpt_model_id */
+    char id[17];               /* fingerprint, 16 hex digits: see gpt_open */
     uint64_t bytes;            /* of all weights as float32 */
     struct gpt_store *store;   /* the maps and copies behind the pointers; private to model*.c */
 };
 
-/* NULL with *e: ERR_SYS when unreadable, ERR_DATA when it is not a model that we read (then the
+/* The id is 64-bit FNV-1a over the config as JSON and, for each parameter of params.def in order, its
+   name, its two sizes and 256 values spread evenly over it in [in, out] order: the same for a
+   checkpoint and its conversions (absent biases count as zeros), independent of path and layout, and
+   made without reading all weights.
+
+   NULL with *e: ERR_SYS when unreadable, ERR_DATA when it is not a model that we read (then the
    message says what it is instead, if that can be told). Free with gpt_close. */
 struct gpt_model *gpt_open(const char *path, struct err *e);
 void gpt_close(struct gpt_model *m); /* NULL is fine */
+
+/* Writes our own safetensors (float32; config and vocabulary in the metadata) to path, whole or not
+   at all; NULL or "-" is stdout. gpt_open reads it back with the same id. */
+int gpt_save(const struct gpt_model *m, const char *path, struct err *e);
 
 #endif

@@ -1,0 +1,19 @@
+/* safetensors.h - the header of a .safetensors file: 8 bytes of length, JSON, then the data. */
+#ifndef GPT_SAFETENSORS_H
+#define GPT_SAFETENSORS_H
+
+#include "base/io.h"
+#include "base/json.h"
+#include "gpt/tensors.h"
+
+/* True when the bytes look like a safetensors file, whole or not. */
+bool safetensors_is(const unsigned char *p, size_t n);
+
+/* Adds every tensor of the file to the set (not sealed). Checks the format's rules: sizes agree
+   with offsets, tensors don't overlap, nothing lies outside the file, and no byte is left over.
+   `path` must outlive the set. Returns the header, whose "__metadata__" the caller may want; free
+   it with json_free. NULL with ERR_DATA naming file and tensor. */
+struct json *safetensors_read(const struct io_map *m, const char *path, struct tensor_set *set,
+                              struct err *e);
+
+#endif
