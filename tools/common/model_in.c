@@ -17,10 +17,9 @@ struct gpt_model *model_in(const char *path, struct err *e)
     return gpt_open(path, e);
 }
 
-struct prompt_source *prompts_in(const struct prompt_in *p, const struct gpt_model *m,
-                                 struct err *e)
+struct prompt_source *prompts_in(struct prompt_in *p, const struct gpt_model *m, struct err *e)
 {
-    struct prompt_opts o = {
+    p->opts = (struct prompt_opts){
         .vocab = m->vocab,
         .d_vocab = (size_t)m->cfg.d_vocab,
         .n_ctx = (size_t)m->cfg.n_ctx,
@@ -41,12 +40,12 @@ struct prompt_source *prompts_in(const struct prompt_in *p, const struct gpt_mod
         return NULL;
     }
     if (p->bos)
-        o.bos = m->cfg.bos;
+        p->opts.bos = m->cfg.bos;
     if (file && strcmp(file, "-") == 0 && isatty(STDIN_FILENO)) {
         err_set(e, ERR_USAGE, "no prompt: give -p TEXT, -f FILE, or prompts on standard input");
         return NULL;
     }
-    return prompt_open(file, p->text.v, p->text.n, &o, e);
+    return prompt_open(file, p->text.v, p->text.n, &p->opts, e);
 }
 
 int edits_in(const struct strlist *list, const char *file, const struct gpt_model *m,

@@ -16,6 +16,7 @@ struct prompt_in {
     struct strlist text;
     bool bos, whole;
     int64_t window;
+    struct prompt_opts opts; /* filled by prompts_in */
 };
 #define PROMPT_OPTS(p)                                                                          \
     {'m',                                                                                       \
@@ -47,8 +48,7 @@ struct prompt_in {
     }
 
 /* The source of prompts; close it with prompt_close. *p and m must outlive it. */
-struct prompt_source *prompts_in(const struct prompt_in *p, const struct gpt_model *m,
-                                 struct err *e);
+struct prompt_source *prompts_in(struct prompt_in *p, const struct gpt_model *m, struct err *e);
 
 /* Interventions: the list's, then the file's (NULL: none). *text gets them as the stream keeps
    them, one a line. */
