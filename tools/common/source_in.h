@@ -1,0 +1,12 @@
+/* source_in.h - an operand that is a stream or an npz archive, with the labels of the hook points.
+ */
+#ifndef COMMON_SOURCE_IN_H
+#define COMMON_SOURCE_IN_H
+
+#include "act/source.h"
+
+/* "-" is stdin, which must not be a terminal (ERR_USAGE). prefix: of an archive's members, or NULL.
+   Close with act_source_close. */
+struct act_source *source_in(const char *path, const char *prefix, struct err *e);
+
+#endif
