@@ -12,9 +12,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define ACT_NAME_MAX 128  /* a record's or key's name with its NUL */
+#define ACT_NAME_MAX 128 /* a record's or key's name with its NUL */
 #define ACT_MAX_DIMS 4
-#define ACT_LABEL_MAX 16  /* a dimension's name with its NUL */
+#define ACT_LABEL_MAX 16 /* a dimension's name with its NUL */
 
 enum act_dtype { ACT_F32 = 0, ACT_F16 = 1, ACT_BF16 = 2, ACT_I32 = 3 };
 
@@ -36,25 +36,27 @@ struct act_record {
 
 /* Number of values; the reader has checked that it does not overflow. */
 size_t act_record_count(const struct act_record *r);
+void act_record_release(struct act_record *r); /* frees the dims' index, empties */
 
 struct act_item {
-    char *label;      /* "" when none */
+    char *label; /* "" when none */
     uint32_t n_tokens;
-    int32_t *tokens;  /* n_tokens ids */
-    uint32_t *piece;  /* n_tokens + 1 offsets into text; NULL when the texts are not known */
-    char *text;       /* the tokens' bytes, one after the other */
-    char *edits;      /* interventions applied, one a line; "" when none */
-    char *meta;       /* free JSON object as text (answer tokens …); "" when none */
+    int32_t *tokens; /* n_tokens ids */
+    uint32_t *piece; /* n_tokens + 1 offsets into text; NULL when the texts are not known */
+    char *text;      /* the tokens' bytes, one after the other */
+    char *edits;     /* interventions applied, one a line; "" when none */
+    char *meta;      /* free JSON object as text (answer tokens …); "" when none */
 };
 /* The bytes of token i and their number; NULL (and *n 0) when the texts are not known. */
 const char *act_item_piece(const struct act_item *it, size_t i, size_t *n);
+void act_item_release(struct act_item *it); /* for items whose parts were all malloc'ed */
 
 /* Header: ordered key/value strings. Reserved keys: "model" (id, hex), "model.name", "model.config"
    (JSON), "created.by"; others are free. History lines (oldest first) are kept apart. */
 struct act_header {
     struct act_pair {
         char *key, *value;
-    } *pairs;
+    } * pairs;
     size_t n_pairs, cap_pairs;
     char **history;
     size_t n_history, cap_history;
