@@ -218,7 +218,8 @@ static const struct opt opts[] = {
     {'w', "wide", NULL, OPT_FLAG, &args.wide, "one row per head, one column (the mean) per score",
      0, 0},
     {'o', "output", "FILE", OPT_STR, &args.output, "write to FILE instead of stdout", 0, 0},
-    {0}};
+    {0, NULL, NULL, OPT_FLAG, NULL, NULL, 0, 0},
+};
 
 #define HEAD_SCORE(id, name, definition) name ": " definition ".\n\n"
 const struct tool TOOL = {

@@ -86,6 +86,9 @@ int stream_in_lacks(const struct stream_in *s, const char *what, const char *sel
 
 int stream_in_at(const struct stream_in *s, struct err *e)
 {
-    return err_prefix(e, "%s: item %" PRIu64 ": %s", act_reader_name(s->reader),
-                      act_reader_item_index(s->reader), act_reader_record(s->reader)->name);
+    const char *name = act_reader_name(s->reader);
+    if (strncmp(e->msg, name, strlen(name)) == 0 && e->msg[strlen(name)] == ':')
+        return -1;
+    return err_prefix(e, "%s: item %" PRIu64 ": %s", name, act_reader_item_index(s->reader),
+                      act_reader_record(s->reader)->name);
 }

@@ -31,7 +31,8 @@ int stream_in_next(struct stream_in *s, struct err *e);
 int stream_in_lacks(const struct stream_in *s, const char *what, const char *selector,
                     struct err *e);
 
-/* Prefixes an error with the stream, the item and the record at hand. Returns -1. */
+/* Prefixes an error with the stream, the item and the record at hand, unless the reader, which
+   names them itself, made it. Returns -1. */
 int stream_in_at(const struct stream_in *s, struct err *e);
 
 /* What follows "blocks.<layer>." in a hook point's name, and the layer; the whole name, and -1,

@@ -1,0 +1,140 @@
+#!/usr/bin/env bats
+# Head scores: closed forms, a brute-force computation of every definition (make.py), TransformerLens.
+
+load common
+
+setup() {
+    IN=$FIXTURES/reading
+    cd "$BATS_TEST_TMPDIR" || exit
+}
+
+same_table() {
+    awk -v tol="$3" -f "$IN/same-table.awk" "$1" "$2"
+}
+
+# mean LABEL SCORE: from the table in $output
+mean() {
+    awk -F '\t' -v label="$1" -v score="$2" '$3 == label && $4 == score { print $5 }' <<<"$output"
+}
+
+@test "every score of random patterns equals the definitions, over items of many kinds" {
+    attn-stats --score=all "$IN/heads.act" >got
+    # 1e-6: patterns are float, and sums over a row keep about seven digits
+    same_table got "$IN/heads.tsv" 1e-6
+}
+
+@test "perfect heads score as the closed forms say" {
+    run attn-stats --score=all "$IN/heads-perfect.act"
+    expect 0
+    [ "$(mean L0H0 previous)" = 1 ]
+    [ "$(mean L0H1 first)" = 1 ]
+    [ "$(mean L1H0 induction)" = 1 ]
+    [ "$(mean L1H0 induction_match)" = 1 ]
+    [ "$(mean L1H0 duplicate)" = 0 ]
+    [ "$(mean L1H1 duplicate)" = 1 ]
+    [ "$(mean L1H1 induction)" = 0 ]
+    [ "$(mean L0H0 entropy)" = 0 ]
+    # (n-1)/n and S/(2S+1), over items of S = 5 and S = 3
+    [ "$(mean L0H0 tl_previous_mul)" = "$(awk 'BEGIN { printf "%.9g", (10 / 11 + 6 / 7) / 2 }')" ]
+    [ "$(mean L1H0 tl_induction_mul)" = "$(awk 'BEGIN { printf "%.9g", (5 / 11 + 3 / 7) / 2 }')" ]
+    [ "$(mean L1H1 tl_duplicate_mul)" = "$(awk 'BEGIN { printf "%.9g", (5 / 11 + 3 / 7) / 2 }')" ]
+}
+
+@test "the default scores, in order; notes define what is printed and nothing else" {
+    run attn-stats "$IN/heads-perfect.act"
+    expect 0 "# entropy: mean over i of -sum over j of A[i,j] ln A[i,j]"
+    [[ "$output" == *"# items: 2; of one token, left out: 0; without token ids: 0; [BOS] + S tokens twice: 2"* ]]
+    [[ "$output" != *"# tl_"* ]]
+    [ "$(awk -F '\t' '$3 == "L1H1" { printf "%s ", $4 }' <<<"$output")" = \
+        "previous current first duplicate induction duplicate_match induction_match entropy " ]
+}
+
+@test "--wide has one row a head and the same means" {
+    attn-stats --score=entropy,previous "$IN/heads.act" | grep -v '^#' >long
+    run attn-stats --wide --score=entropy,previous "$IN/heads.act"
+    expect 0
+    [[ "$output" == *$'\nlayer\thead\tlabel\tprevious\tentropy\n'* ]]
+    grep -v '^#' <<<"$output" >wide
+    [ "$(wc -l <wide)" -eq $((($(wc -l <long) - 1) / 2 + 1)) ]
+    awk -F '\t' 'NR > 1 { print $3, "previous", $4; print $3, "entropy", $5 }' wide >from-wide
+    awk -F '\t' 'NR > 1 { print $3, $4, $5 }' long >from-long
+    cmp from-wide from-long
+}
+
+@test "the same from a pipe, and -o writes a file" {
+    attn-stats --no-history "$IN/heads.act" >a
+    # shellcheck disable=SC2002 # a pipe is what is tested
+    cat "$IN/heads.act" | attn-stats --no-history >b
+    attn-stats --no-history "$IN/heads.act" -o c
+    cmp a b
+    cmp a c
+}
+
+@test "the history of the stream comes first, then this command" {
+    run attn-stats "$IN/heads.act"
+    expect 0
+    [ "${lines[0]}" = "# attn-stats $IN/heads.act" ]
+}
+
+@test "items without token ids: what needs none is scored, the rest is nan" {
+    run attn-stats "$IN/heads-no-tokens.act"
+    expect 0 "without token ids: 1"
+    [ "$(mean L0H0 current)" = 1 ]
+    [ "$(mean L0H0 previous)" = 0 ]
+    [ "$(mean L0H0 induction_match)" = nan ]
+}
+
+@test "a stream without patterns says what it has and how to get them" {
+    run attn-stats "$IN/neurons.act"
+    expect 3 "no attention patterns (hook_pattern) in the stream, which has hook_embed, blocks.*.mlp.hook_post; ask for them with gpt-run -s pattern"
+    run attn-stats "$IN/empty.act"
+    expect 3 "no records at all"
+}
+
+@test "NaN is an error that names item, layer, head and query" {
+    run attn-stats -o table "$IN/heads-nan.act"
+    expect 3 "item 1: blocks.5.attn.hook_pattern: head 3, query 3: a value is NaN or infinite"
+    [ ! -e table ]
+}
+
+@test "part of a pattern is an error" {
+    run attn-stats "$IN/heads-sliced.act"
+    expect 3 "holds 1 queries x 4 keys of 4 tokens"
+}
+
+@test "an unknown score lists all of them" {
+    run attn-stats --score=previous,inductoin "$IN/heads.act"
+    expect 2 "score 'inductoin': unknown; there are all previous current"
+}
+
+@test "a cut stream gives no table" {
+    head -c 9000 "$IN/heads.act" >short.act
+    run attn-stats -o table short.act
+    expect 3 "short.act: byte "
+    [ ! -e table ]
+}
+
+@test "reference: TransformerLens's detect_head on repeated random tokens" {
+    need_reference
+    command -v unzip >/dev/null || skip "unzip is not installed"
+    local npz=$ACTUTILS_REFERENCE/nanogpt-cpu/transformerlens.npz kind mode
+    # The data of an .npy of known size are its last bytes.
+    unzip -p "$npz" rep_tokens.npy | tail -c 320 | od -An -v -td8 -w8 | tr -d ' ' |
+        jq -sc '{tokens: .}' >prompt
+    gpt-run -m "$ACTUTILS_REFERENCE/nanogpt-cpu/ckpt.pt" -f prompt -s pattern >patterns.act
+    attn-stats --score=all patterns.act | grep -v '^#' >all
+    for kind in previous duplicate induction; do
+        local member=detect/${kind}_token_head
+        [ $kind = induction ] && member=detect/induction_head
+        for mode in mul mul_excl abs; do
+            # abs: TransformerLens rounds its result to three decimals, we don't
+            local tol=1e-5
+            [ $mode = abs ] && tol=0.000501
+            { echo want && unzip -p "$npz" "$member/$mode.npy" | tail -c 64 |
+                od -An -v -tf4 -w4 | tr -d ' '; } >want
+            { echo want && awk -F '\t' -v s="tl_${kind}_$mode" '$4 == s { print $5 }' all; } >got
+            [ "$(wc -l <got)" -eq 17 ]
+            same_table got want "$tol"
+        done
+    done
+}
