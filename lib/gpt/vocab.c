@@ -133,13 +133,10 @@ int vocab_encode(const struct vocab *v, const char *text, size_t n, int32_t **id
                                   : bpe_encode(v, text, n, ids, n_ids, cap, e);
 }
 
-/* Between two characters, after a line break if there is one. */
+/* Between two characters. */
 static size_t cut_chars(const char *s, size_t n)
 {
     uint32_t cp;
-    for (size_t k = n; k > 0; k--)
-        if (s[k - 1] == '\n')
-            return k;
     for (size_t back = 1; back <= 3 && back <= n; back++) {
         unsigned char c = (unsigned char)s[n - back];
         if (c >= 0xC0 && utf8_decode(s + n - back, back, &cp) == 0)
@@ -150,25 +147,17 @@ static size_t cut_chars(const char *s, size_t n)
     return n;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 /* Between ASCII that is not a blank and a blank that follows it. There the pre-tokenizer always
    ends a match (only runs of blanks look ahead, and outside of them a blank is only ever the first
    character of a match), and begins the next one without looking back. */
 static size_t cut_bpe(const char *s, size_t n)
 {
-    size_t any = 0;
     for (size_t k = n; k-- > 1;) {
-        if (!is_blank(s[k]) || s[k - 1] <= ' ' || s[k - 1] >= 0x7f)
-            continue;
-        if (s[k] == '\n')
+        bool blank = s[k] == ' ' || s[k] == '\t' || s[k] == '\n' || s[k] == '\r';
+        if (blank && s[k - 1] > ' ' && s[k - 1] < 0x7f)
             return k;
-        any = any ? any : k;
     }
-    return any;
+    return 0;
 }
 
 size_t vocab_cut(const struct vocab *v, const char *s, size_t n)

@@ -43,9 +43,8 @@ int32_t vocab_find(const struct vocab *v, const char *s, size_t n);
 int vocab_encode(const struct vocab *v, const char *text, size_t n, int32_t **ids, size_t *n_ids,
                  size_t *cap, struct err *e);
 
-/* Where a long text can be cut, as late as possible but at a line break if there is one: a k <= n
-   such that encoding s[0..k) and what begins at s + k, one after the other, gives the ids of the
-   whole. 0: no such place. */
+/* Where a long text can be cut, as late as possible: a k <= n such that encoding s[0..k) and what
+   begins at s + k, one after the other, gives the ids of the whole. 0: no such place. */
 size_t vocab_cut(const struct vocab *v, const char *s, size_t n);
 
 #endif
