@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "cli/tool.h"
 #include "common/names.h"
-#include "common/source_in.h"
+#include "common/act_in.h"
 
 static struct {
     struct strlist select, slice;
@@ -78,7 +78,7 @@ static int open_inputs(struct job *j, int argc, char **argv, struct err *e)
     if (!j->in)
         return -1;
     for (int i = 0; i < n; i++) {
-        j->in[i] = source_in(argc ? argv[i] : "-", args.prefix, e);
+        j->in[i] = act_in(argc ? argv[i] : "-", args.prefix, e);
         if (!j->in[i])
             return -1;
         j->n_in++;

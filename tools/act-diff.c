@@ -8,7 +8,7 @@
 #include "cli/tool.h"
 #include "cli/tsv.h"
 #include "common/names.h"
-#include "common/source_in.h"
+#include "common/act_in.h"
 
 static struct {
     struct strlist select;
@@ -121,7 +121,7 @@ static int compare(struct job *j, int argc, char **argv, struct err *e)
     if (strcmp(argv[0], "-") == 0 && strcmp(argv[1], "-") == 0)
         return err_set(e, ERR_USAGE, "only one of the two can be stdin");
     for (int k = 0; k < 2; k++)
-        if (!(j->side[k] = source_in(argv[k], args.prefix, e)))
+        if (!(j->side[k] = act_in(argv[k], args.prefix, e)))
             return -1;
     if (act_diff_run(d, j->side[0], j->side[1], e) || names_check(&j->names, "either input", e))
         return -1;

@@ -132,7 +132,11 @@ static int agree(struct npz_items *s, struct err *e)
         if (numbered && p->number == NO_ITEM)
             return bad(s, p, "has no item number, as other members have (a prefix chooses)", e);
         if (s->batch != NO_ITEM && s->batch != 1 && !p->batch)
-            return bad(s, p, "is no hook point of a batch, as others are (a prefix chooses)", e);
+            return err_set(e, ERR_DATA,
+                           "%s: %s: is not known as a hook point of a batch, as %s is: a prefix "
+                           "chooses members",
+                           npz_path(s->z), npz_array(s->z, p->array)->name,
+                           npz_array(s->z, s->part[first].array)->name);
     }
     return 0;
 }
