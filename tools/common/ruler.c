@@ -1,4 +1,4 @@
-#include "ruler.h"
+#include "common/ruler.h"
 
 #include <string.h>
 
