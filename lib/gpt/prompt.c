@@ -104,11 +104,10 @@ static int blame_line(struct prompt_source *s, const char *text, size_t n, struc
 static int from_literal(struct prompt_source *s, struct gpt_ids *ids, struct err *e)
 {
     const char *text = s->literal[s->next++];
-    if (prompt_from_text(s->o, text, strlen(text), ids, e) == 0 && ids->n == 0)
-        err_set(e, ERR_DATA, "has no tokens");
-    else if (ids->n > 0)
-        return 0;
-    return prompt_blame(s, e);
+    int rc = prompt_from_text(s->o, text, strlen(text), ids, e);
+    if (rc == 0 && ids->n == 0)
+        rc = err_set(e, ERR_DATA, "has no tokens");
+    return rc ? prompt_blame(s, e) : 0;
 }
 
 /* 1, 0 at the end, -1. */
