@@ -8,52 +8,6 @@
 /* Tokens of one pass: enough for large matrix products, few enough for the caches. */
 #define PASS_ROWS 512
 
-int patch_edit_index(const struct patch_edit *x, enum gpt_axis a)
-{
-    const struct gpt_hook_info *h = &gpt_hooks[x->at.hook];
-    for (int i = 0; i < h->n_axes; i++)
-        if (h->axis[i] == a)
-            return x->index[i];
-    return PATCH_ALL;
-}
-
-static int axis_of(enum gpt_hook h, enum gpt_axis a)
-{
-    for (int i = 0; i < gpt_hooks[h].n_axes; i++)
-        if (gpt_hooks[h].axis[i] == a)
-            return i;
-    return -1;
-}
-
-int patch_sweep_add(struct patch_sweep *s, const struct gpt_config *c, enum gpt_hook h, int n_pos,
-                    struct err *e)
-{
-    const struct gpt_hook_info *info = &gpt_hooks[h];
-    if (!info->in_block || !gpt_has_hook(c, h))
-        return err_set(e, ERR_USAGE, "%s: %s", info->alias,
-                       info->in_block
-                           ? "this model has no such hook point"
-                           : "no sweep over layers: the hook point is outside the blocks");
-    int axis = axis_of(h, AXIS_HEAD);
-    axis = axis >= 0 ? axis : axis_of(h, AXIS_POS);
-    int size = gpt_axis_size(c, info->axis[axis], n_pos);
-    if (mem_grow(&s->edit, &s->cap, s->n + (size_t)c->n_layer * (size_t)size, sizeof *s->edit, e))
-        return -1;
-    for (int l = 0; l < c->n_layer; l++)
-        for (int i = 0; i < size; i++) {
-            struct patch_edit *x = &s->edit[s->n++];
-            *x = (struct patch_edit){{h, l}, {PATCH_ALL, PATCH_ALL, PATCH_ALL}};
-            x->index[axis] = i;
-        }
-    return 0;
-}
-
-void patch_sweep_release(struct patch_sweep *s)
-{
-    free(s->edit);
-    *s = (struct patch_sweep){0};
-}
-
 static int check_edit(const struct patch_plan *p, const struct patch_edit *x, struct err *e)
 {
     const struct gpt_config *c = &p->model->cfg;

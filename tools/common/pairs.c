@@ -1,0 +1,141 @@
+#include "common/pairs.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "common/ruler.h"
+
+struct pairs {
+    const struct pairs_in *in;
+    const struct gpt_model *m;
+    struct prompt_opts opts;
+    struct prompt_source *source; /* NULL: one pair, from the options */
+    bool given;
+};
+
+/* What was asked for must make one pair, or one file of them. */
+static int check_options(const struct pairs_in *in, const struct gpt_model *m, struct err *e)
+{
+    bool some = in->clean || in->corrupted || in->answer.n || in->wrong.n;
+    if (in->bos && m->cfg.bos < 0)
+        return err_set(e, ERR_USAGE, "--bos: this model has no beginning-of-text token");
+    if (in->file && some)
+        return err_set(e, ERR_USAGE,
+                       "--file: holds the pairs with their answers; --clean, --corrupted, --answer "
+                       "and --wrong are for one pair without a file");
+    if (some && (!in->clean || !in->corrupted || !in->answer.n))
+        return err_set(e, ERR_USAGE, "a pair needs --clean, --corrupted and --answer");
+    if (!some && (!in->file || strcmp(in->file, "-") == 0) && isatty(STDIN_FILENO))
+        return err_set(e, ERR_USAGE,
+                       "no pairs: give --clean, --corrupted, --answer and --wrong, or -f FILE");
+    return 0;
+}
+
+struct pairs *pairs_open(const struct pairs_in *in, const struct gpt_model *m, struct err *e)
+{
+    if (check_options(in, m, e))
+        return NULL;
+    struct pairs *p = mem_calloc(1, sizeof *p, e);
+    if (!p)
+        return NULL;
+    p->in = in;
+    p->m = m;
+    p->opts = (struct prompt_opts){.vocab = m->vocab,
+                                   .d_vocab = (size_t)m->cfg.d_vocab,
+                                   .n_ctx = (size_t)m->cfg.n_ctx,
+                                   .bos = in->bos ? m->cfg.bos : -1,
+                                   .mode = PROMPT_LINES};
+    if (in->clean)
+        return p;
+    p->source = prompt_open(in->file ? in->file : "-", NULL, 0, &p->opts, e);
+    if (p->source)
+        return p;
+    free(p);
+    return NULL;
+}
+
+void pairs_close(struct pairs *p)
+{
+    if (!p)
+        return;
+    prompt_close(p->source);
+    free(p);
+}
+
+int pairs_blame(const struct pairs *p, struct err *e)
+{
+    return p->source ? prompt_blame(p->source, e) : -1;
+}
+
+static int text(const struct pairs *p, const char *option, const char *s, struct gpt_ids *ids,
+                struct err *e)
+{
+    if (prompt_from_text(&p->opts, s, strlen(s), ids, e))
+        return err_prefix(e, "%s", option);
+    if (ids->n == 0)
+        return err_set(e, ERR_USAGE, "%s: has no tokens", option);
+    if (ids->n > p->opts.n_ctx)
+        return err_set(e, ERR_DATA, "%s: %zu tokens, but the model's context holds %zu", option,
+                       ids->n, p->opts.n_ctx);
+    return 0;
+}
+
+static int tokens(const struct pairs *p, const char *option, const struct strlist *list,
+                  struct gpt_ids *ids, struct err *e)
+{
+    if (mem_grow(&ids->p, &ids->cap, list->n, sizeof *ids->p, e))
+        return -1;
+    for (ids->n = 0; ids->n < list->n; ids->n++)
+        if (token_in(p->m, option, list->v[ids->n], &ids->p[ids->n], e))
+            return -1;
+    return 0;
+}
+
+static int from_options(struct pairs *p, struct gpt_prompt *pair, struct err *e)
+{
+    if (p->given)
+        return 0;
+    p->given = true;
+    return text(p, "--clean", p->in->clean, &pair->tokens, e) ||
+                   text(p, "--corrupted", p->in->corrupted, &pair->corrupted, e) ||
+                   tokens(p, "--answer", &p->in->answer, &pair->answer, e) ||
+                   tokens(p, "--wrong", &p->in->wrong, &pair->wrong, e)
+               ? -1
+               : 1;
+}
+
+static int unequal(const struct pairs *p, const struct gpt_prompt *pair, struct err *e)
+{
+    static const char *const name[2] = {"clean", "corrupted"};
+    const int32_t *ids[2] = {pair->tokens.p, pair->corrupted.p};
+    size_t n[2] = {pair->tokens.n, pair->corrupted.n};
+    struct buf rulers = {0};
+    if (ruler_pair(&rulers, p->m->vocab, name, ids, n, e) == 0) {
+        cli_warn("the prompts do not line up:\n%s", rulers.p);
+        err_set(e, ERR_USAGE,
+                "clean has %zu tokens and corrupted %zu; patching needs prompts whose positions "
+                "correspond",
+                n[0], n[1]);
+    }
+    buf_release(&rulers);
+    return -1;
+}
+
+int pairs_next(struct pairs *p, struct gpt_prompt *pair, struct err *e)
+{
+    int rc = p->source ? prompt_next(p->source, pair, e) : from_options(p, pair, e);
+    if (rc <= 0)
+        return rc;
+    if (p->source && (!pair->corrupted.n || !pair->answer.n)) {
+        err_set(e, ERR_DATA, "no \"%s\"; a pair is {\"clean\":…,\"corrupted\":…,\"answer\":…}",
+                pair->corrupted.n ? "answer" : "corrupted");
+        return pairs_blame(p, e);
+    }
+    if (pair->tokens.n != pair->corrupted.n) {
+        unequal(p, pair, e);
+        return pairs_blame(p, e);
+    }
+    return 1;
+}

@@ -1,0 +1,44 @@
+/* pairs.h - prompt pairs for patching: clean and corrupted, equally long, with answer tokens; one
+   from options, or many from JSON Lines. */
+#ifndef COMMON_PAIRS_H
+#define COMMON_PAIRS_H
+
+#include "cli/tool.h"
+#include "common/token_in.h"
+#include "gpt/prompt.h"
+
+struct pairs_in {
+    const char *file, *clean, *corrupted;
+    struct strlist answer, wrong;
+    bool bos;
+};
+/* clang-format off */
+#define PAIR_OPTS(p) \
+    {0, "clean", "TEXT", OPT_STR, &(p).clean, "the clean prompt", 0, 0}, \
+    {0, "corrupted", "TEXT", OPT_STR, &(p).corrupted, \
+     "the corrupted prompt, of as many tokens", 0, 0}, \
+    {'a', "answer", "TOKEN", OPT_LIST, &(p).answer, \
+     "the right next token: " TOKEN_HELP " (may be repeated)", 0, 0}, \
+    {'w', "wrong", "TOKEN", OPT_LIST, &(p).wrong, \
+     "the wrong next token, likewise (may be repeated)", 0, 0}, \
+    {'f', "file", "FILE", OPT_STR, &(p).file, \
+     "pairs from FILE, - for standard input (the default without --clean): JSON Lines with " \
+     "\"clean\", \"corrupted\", \"answer\", \"wrong\"", 0, 0}, \
+    {0, "bos", NULL, OPT_FLAG, &(p).bos, \
+     "put the model's beginning-of-text token before every text", 0, 0}
+/* clang-format on */
+
+struct pairs;
+/* *in and m must outlive it. */
+struct pairs *pairs_open(const struct pairs_in *in, const struct gpt_model *m, struct err *e);
+void pairs_close(struct pairs *p); /* NULL is fine */
+
+/* The next pair into *pair (zero it before the first call): tokens (the clean ones) and corrupted
+   are equally long and fit the model's context, answer is not empty. 1; 0 at the end; -1. Pairs of
+   unequal length are ERR_USAGE, and both token rulers are printed on stderr. */
+int pairs_next(struct pairs *p, struct gpt_prompt *pair, struct err *e);
+
+/* prompt_blame for the pair given last. */
+int pairs_blame(const struct pairs *p, struct err *e);
+
+#endif
