@@ -6,10 +6,7 @@
               k6, z0; scale4ln1, normalized4ln2), a shorthand without layer = every layer
               (resid_post; scale_ln1), with layers as SPEC (resid_post2:5, resid_post-1,
               blocks.2:5.attn.hook_z); "scale" alone is ln_final.hook_scale
-   SPEC     = INDEX or A:B ranges as in Python (half open, negative from the end, either end may be
-              left out), several joined by "+":  pos=-1   head=0+3   neuron=10:20   layer=-1
-              A set: each index counts once, in ascending order. Unlike Python's, an index or a
-              range that is empty or reaches beyond the axis is an error.
+   SPEC     = a set of indices, as base/spec.h says: pos=-1   head=0+3   neuron=10:20   layer=-1
    Several selectors are separated by commas outside brackets. [layer=SPEC] narrows a NAME that
    leaves the layer open, and then takes hook points inside blocks only.
 
@@ -20,17 +17,13 @@
 #ifndef GPT_SELECT_H
 #define GPT_SELECT_H
 
+#include "base/spec.h"
 #include "gpt/hooks.h"
 
 /* One axis' slice as written; resolved against a size when that is known. */
-struct gpt_range {
-    int from, to; /* as written; to is exclusive */
-    bool open_to; /* "A:" */
-    bool single;  /* an index, not a range */
-};
 struct gpt_slice {
     enum gpt_axis axis;
-    struct gpt_range *range; /* owned */
+    struct spec_range *range; /* owned */
     size_t n_range;
 };
 struct gpt_selector {
