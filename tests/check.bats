@@ -29,7 +29,7 @@ accepts() {
 @test "includes: accepts downward includes" {
     put lib/gpt/b.c '#include "gpt/b.h"' '#include "num/x.h"' '#include "base/a.h"' '#include <stdio.h>'
     put lib/bridge/b.c '#include "act/x.h"' '#include "gpt/x.h"'
-    put tools/common/c.c '#include "c.h"' '#include "bridge/x.h"'
+    put tools/common/c.c '#include "c.h"' '#include "common/d.h"' '#include "bridge/x.h"'
     put tools/two.c '#include "common/c.h"' '#include "cli/tool.h"'
     put tests/unit/t.c '#include "test.h"' '#include "act/x.h"'
     put lib/base/c.c '/* #include "gpt/x.h" */'

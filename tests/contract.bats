@@ -4,6 +4,14 @@
 
 load common
 
+# Every hook point of a small model, for all that read streams.
+setup_file() {
+    export MODEL=$BATS_TEST_DIRNAME/fixtures/forward/nano
+    export STREAM=$BATS_FILE_TMPDIR/stream.act
+    unset ACTUTILS_MODEL
+    gpt-run -m "$MODEL" -p "to be, or not" -s "*,logits" >"$STREAM"
+}
+
 setup() {
     TOOLS=()
     local file
@@ -36,20 +44,18 @@ call() {
     fi
 }
 
-# The least that makes a tool work, into args=() and the file name of its input into input.
+# The least that makes a tool work, into args=(), and the file that it gets as stdin, into input.
 minimal() {
     args=() input=/dev/null
-    local stream
+    if reads_stream "$1"; then
+        input=$STREAM
+    fi
     case $1 in
-        *) ;;
+        gpt-run) args=(-m "$MODEL" -p "to be" -s "*,logits") ;;
+        act-diff) args=(- "$STREAM") ;;
+        act-patch) args=(-m "$MODEL" --clean "to be" --corrupted "to ne" -a e -w o) ;;
+        lens) args=(-m "$MODEL") ;;
     esac
-    reads_stream "$1" || return 0
-    for stream in "$TESTS"/golden/good-*.act; do
-        [ -f "$stream" ] || break
-        input=$stream
-        "$BIN/$1" "${args[@]}" <"$stream" >/dev/null 2>&1 && return 0
-    done
-    complain "$1: no stream under tests/golden that it can read; see minimal() in contract.bats"
 }
 
 # By the words of its description (docs/CONTRIBUTING.md).
@@ -213,8 +219,8 @@ stream_readers() {
     local tool
     for tool in "${TOOLS[@]}"; do
         minimal "$tool"
-        "$BIN/$tool" "${args[@]}" --no-history <"$input" >first
-        "$BIN/$tool" --no-history "${args[@]}" <"$input" >second
+        "$BIN/$tool" "${args[@]}" --no-history <"$input" >first || true
+        "$BIN/$tool" --no-history "${args[@]}" <"$input" >second || true
         cmp -s first second || complain "$tool: differs from run to run"
     done
     done_all
@@ -225,7 +231,7 @@ stream_readers() {
     command -v script >/dev/null || skip "no script(1)"
     for tool in "${TOOLS[@]}"; do
         minimal "$tool"
-        "$BIN/$tool" "${args[@]}" <"$input" >out 2>/dev/null
+        "$BIN/$tool" "${args[@]}" <"$input" >out 2>/dev/null || true
         # NUL bytes: no text.
         [ "$(tr -d '\0' <out | wc -c)" -ne "$(wc -c <out)" ] || continue
         got=0
