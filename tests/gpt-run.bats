@@ -78,7 +78,7 @@ column() {
     gpt-run -m "$HF" -f "$FIXTURES/forward/hf.jsonl" -s q0,k0 -e 'zero q_input0[head=1]' -o edited.act
     act-diff plain.act edited.act -s k0
     act-cache plain.act -s '*.hook_q' --slice head=0 -o a.act
-    act-cache edited.act -s '*.hook_q' --slice head=0 | act-diff a.act -
+    act-cache edited.act -s '*.hook_q' --slice head=0 | act-diff -s '*.hook_q' a.act -
     run act-diff plain.act edited.act -s q0
     expect 1 "head=1"
 }
@@ -180,7 +180,39 @@ column() {
     run gpt-run -m "$HF" -p 'to be'
     expect 2 "vocabulary"
     run gpt-run -m "$HF" < /dev/null
-    expect 3 "empty"
+    expect 3 "no prompts"
     run env -u ACTUTILS_MODEL gpt-run -p 'to be'
     expect 2 "no model"
+}
+
+@test "values from a stream: what is pasted is there, and pasting a run into itself changes nothing" {
+    gpt-run -m "$NANO" -p 'to be' -s resid_pre1,z1,logits -o own.act
+    gpt-run -m "$NANO" -p 'be to' -s resid_pre1,z1,logits -o other.act
+    gpt-run -m "$NANO" -p 'to be' -s logits -e 'set resid_pre1 from own.act' |
+        act-diff --atol 1e-5 - own.act -s logits
+    gpt-run -m "$NANO" -p 'to be' -s logits -e 'set resid_pre1 from other.act' |
+        act-diff --atol 1e-5 - other.act -s logits
+    gpt-run -m "$NANO" -p 'to be' -s z1 -e 'set z1[head=2,pos=1:3] from other.act' -o mixed.act
+    act-cache mixed.act --slice head=2,pos=1:3 -o a.act
+    act-cache other.act -s '*.hook_z' --slice head=2,pos=1:3 | act-diff -s '*.hook_z' - a.act
+    act-cache mixed.act --slice head=0+1+3 -o b.act
+    act-cache own.act -s '*.hook_z' --slice head=0+1+3 | act-diff -s '*.hook_z' - b.act
+}
+
+@test "one vector steers all positions; adding it and its negative is the identity" {
+    gpt-run -m "$NANO" -p 'be' -s 'resid_pre1[pos=-1]' -o vector.act
+    gpt-run -m "$NANO" -p 'to be' -s resid_pre1 -o plain.act
+    gpt-run -m "$NANO" -p 'to be' -s resid_pre1 -e 'scale resid_pre1 -1' -e 'add resid_pre1 from vector.act' \
+        -e 'scale resid_pre1 -1' -e 'add resid_pre1 from vector.act' | act-diff --atol 1e-5 - plain.act
+}
+
+@test "a source of another model, without the hook point, or without the position" {
+    gpt-run -m "$HF" -f "$FIXTURES/forward/hf.jsonl" -s resid_pre1 | act-cache --items 0 -o hf.act
+    gpt-run -m "$NANO" -p 'be' -s resid_pre1 -o short.act
+    run gpt-run -m "$NANO" -p 'to be' -e 'set resid_pre1 from hf.act'
+    expect 3 "comes from model"
+    run gpt-run -m "$NANO" -p 'to be' -e 'set resid_pre2 from short.act'
+    expect 3 "has no blocks.2.hook_resid_pre"
+    run gpt-run -m "$NANO" -p 'to be' -e 'set resid_pre1 from short.act'
+    expect 3 "holds no pos 2"
 }

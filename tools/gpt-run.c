@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "bridge/edit_source.h"
 #include "bridge/emit.h"
 #include "cli/tool.h"
 #include "cli/tsv.h"
@@ -35,6 +36,7 @@ struct run {
     struct gpt_work *work;
     struct gpt_plan plan;
     struct gpt_edits edits;
+    struct edit_source source;
     struct buf edit_text;
     struct gpt_selection sel;
     struct emit *emit;
@@ -86,13 +88,15 @@ static int add_item(struct run *r, const struct gpt_prompt *p, size_t *rows, str
 {
     double floats = r->emit ? emit_floats(r->emit, (int)p->tokens.n) : 0;
     double limit = fmin(BATCH_ROWS, floats > 0 ? BATCH_FLOATS / floats * (double)p->tokens.n : 1e9);
-    if (r->n && (double)(*rows + p->tokens.n) > limit) {
+    if (r->n && (r->source.any || (double)(*rows + p->tokens.n) > limit)) {
         if (run_batch(r, e))
             return -1;
         *rows = 0;
     }
     if (mem_grow(&r->item, &r->cap_item, r->n + 1, sizeof *r->item, e) ||
         mem_grow(&r->seq, &r->cap_seq, r->n + 1, sizeof *r->seq, e))
+        return -1;
+    if (edit_source_resolve(&r->source, &r->edits, (int)p->tokens.n, e))
         return -1;
     struct act_item *it = &r->item[r->n];
     *it = (struct act_item){0};
@@ -181,7 +185,8 @@ static int setup(struct run *r, struct err *e)
     r->plan.fn = hook;
     r->plan.user = r;
     r->work = gpt_work_new(e);
-    if (!r->work || edits_in(&args.edit, args.edit_file, r->m, &r->edits, &r->edit_text, e))
+    if (!r->work || edits_in(&args.edit, args.edit_file, r->m, &r->edits, &r->edit_text, e) ||
+        edit_source_open(&r->source, &r->edits, r->m, e))
         return -1;
     gpt_edits_plan(&r->edits, &r->plan);
     for (size_t i = 0; i < args.select.n; i++)
@@ -207,6 +212,7 @@ static void release(struct run *r)
     next_token_release(&r->table);
     tsv_abort(&r->tsv);
     gpt_selection_release(&r->sel);
+    edit_source_release(&r->source);
     gpt_edits_release(&r->edits);
     buf_release(&r->edit_text);
     gpt_plan_release(&r->plan);
@@ -229,8 +235,8 @@ static int work(struct run *r, struct err *e)
     int rc = src ? setup(r, e) : -1;
     if (rc == 0 && args.generate) {
         struct gpt_sampler s = {args.temperature, (int)args.sample_top, (uint64_t)args.seed};
-        rc = run_generate(r->m, r->work, src, &r->edits, &r->plan, &s, (int)args.generate,
-                          args.output, e);
+        rc = run_generate(r->m, r->work, src, &r->source, &r->edits, &r->plan, &s,
+                          (int)args.generate, args.output, e);
     } else if (rc == 0 && args.cost) {
         rc = run_cost(r->m, src, &r->plan, r->emit, args.output, e);
     } else if (rc == 0) {

@@ -179,12 +179,13 @@ static int selected_shape(const struct emit *em, const struct gpt_selector *s, i
         d->size = (uint32_t)k;
         d->start = k ? idx[a][0] : 0;
         for (size_t i = 1; i < k && !d->index; i++) {
-            if (idx[a][i] == d->start + (int)i)
+            if (idx[a][i] == idx[a][0] + (int)i)
                 continue;
             d->index = mem_alloc(k, sizeof *d->index, e);
             if (!d->index)
                 return -1;
             memcpy(d->index, idx[a], k * sizeof *d->index);
+            d->start = 0;
         }
     }
     return 0;

@@ -46,7 +46,7 @@ static int one(struct text *t, struct gpt_work *w, const struct gpt_prompt *p,
 }
 
 int run_generate(const struct gpt_model *m, struct gpt_work *w, struct prompt_source *src,
-                 const struct gpt_edits *edits, const struct gpt_plan *plan,
+                 struct edit_source *source, struct gpt_edits *edits, const struct gpt_plan *plan,
                  const struct gpt_sampler *s, int n_new, const char *path, struct err *e)
 {
     struct text t = {.m = m, .edits = edits, .out = {.fd = -1}};
@@ -61,7 +61,8 @@ int run_generate(const struct gpt_model *m, struct gpt_work *w, struct prompt_so
             rc = more;
             break;
         }
-        rc = one(&t, w, &p, &own, *s, n_new, e);
+        rc = edit_source_resolve(source, edits, (int)p.tokens.n, e);
+        rc = rc ? rc : one(&t, w, &p, &own, *s, n_new, e);
         if (rc)
             prompt_blame(src, e);
     }

@@ -2,6 +2,7 @@
 #ifndef COMMON_RUN_GENERATE_H
 #define COMMON_RUN_GENERATE_H
 
+#include "bridge/edit_source.h"
 #include "gpt/edit.h"
 #include "gpt/generate.h"
 #include "gpt/prompt.h"
@@ -10,7 +11,7 @@
    (NULL: stdout). Edits act on prompt and new tokens (lib/gpt/edit.h). Ids separated by blanks when
    the model has no vocabulary. Every prompt samples with the same seed. */
 int run_generate(const struct gpt_model *m, struct gpt_work *w, struct prompt_source *src,
-                 const struct gpt_edits *edits, const struct gpt_plan *plan,
+                 struct edit_source *source, struct gpt_edits *edits, const struct gpt_plan *plan,
                  const struct gpt_sampler *s, int n_new, const char *path, struct err *e);
 
 #endif
