@@ -7,11 +7,10 @@
 #include "base/mem.h"
 #include "cli/tool.h"
 #include "cli/tsv.h"
+#include "common/rows.h"
 #include "common/stream_in.h"
 #include "interp/head_scores.h"
 #include "interp/head_table.h"
-
-#define CHUNK (1u << 20) /* values read at once, or one row when that is longer */
 
 static struct {
     const char *output, *scores;
@@ -25,8 +24,7 @@ struct work {
     struct head_tokens tokens; /* of the current item, once a pattern of it was met (item_ready) */
     bool item_ready;
     uint64_t items, single, unknown, copies;
-    float *rows;
-    size_t cap_rows; /* in values */
+    struct rows rows;
 };
 
 static int check_shape(const struct act_record *r, const struct act_item *it, struct err *e)
@@ -90,20 +88,18 @@ static int read_pattern(struct work *w, struct act_reader *in, int layer, struct
     const struct act_item *it = act_reader_item(in);
     if (check_shape(r, it, e) || begin_item(w, it, r->dims[1].size, e))
         return -1;
-    size_t n = w->tokens.n, now = n ? CHUNK / n : 0;
-    if (n < 2)
+    if (w->tokens.n < 2)
         return 0;
     struct place p = {0};
-    for (size_t left = r->dims[0].size * n; left; left -= now) {
-        now = now < 1 ? 1 : now < left ? now : left;
-        if (mem_grow(&w->rows, &w->cap_rows, now * n, sizeof *w->rows, e) ||
-            act_reader_values(in, w->rows, now * n, e))
+    const float *row;
+    rows_begin(&w->rows, in, w->tokens.n);
+    while (rows_next(&w->rows, in, &row, e) == 0) {
+        if (!row)
+            return 0;
+        if (take_row(w, r, layer, &p, row, e))
             return -1;
-        for (size_t i = 0; i < now; i++)
-            if (take_row(w, r, layer, &p, w->rows + i * n, e))
-                return -1;
     }
-    return 0;
+    return -1;
 }
 
 static int read_stream(struct work *w, struct stream_in *in, struct err *e)
@@ -206,7 +202,7 @@ static int run(int argc, char **argv, struct err *e)
     stream_in_close(&in);
     head_tokens_release(&w.tokens);
     head_table_release(&w.table);
-    free(w.rows);
+    rows_release(&w.rows);
     return rc;
 }
 

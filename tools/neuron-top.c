@@ -15,7 +15,7 @@ static struct {
     struct strlist select;
     const char *output, *neurons;
     int64_t k, context, top_neurons;
-} args = {.k = 10, .context = 8};
+} args = {.k = 10, .context = 6};
 
 static int read_records(struct features *f, struct stream_in *in, struct names *names,
                         struct err *e)
@@ -178,7 +178,7 @@ static const struct opt opts[] = {
      "only these: L3N70, L3N10:20 (half open), L3 (the whole layer), separated by commas", 0, 0},
     {'k', "examples", "K", OPT_INT, &args.k, "examples of each neuron (default: 10)", 1, 1000},
     {0, "context", "N", OPT_INT, &args.context,
-     "tokens of context on each side (default: 8); of each side at most 512 bytes are kept", 0,
+     "tokens of context on each side (default: 6); of each side at most 512 bytes are kept", 0,
      1000},
     {0, "top-neurons", "N", OPT_INT, &args.top_neurons,
      "print only the N neurons of greatest maximum, greatest first (default: all, in order)", 1,

@@ -9,7 +9,6 @@
 #include "base/mem.h"
 #include "stream_in.h"
 
-#define CHUNK (1u << 18) /* values read at once, or one row when that is longer */
 #define POSITION_MAX (1 << 24)
 
 void features_init(struct features *f, size_t k, size_t context, struct neuron_list *neurons)
@@ -32,7 +31,7 @@ void features_release(struct features *f)
     contexts_release(&f->contexts);
     free(f->hook);
     free(f->tag_at);
-    free(f->rows);
+    rows_release(&f->rows);
     free(f->picked);
 }
 
@@ -228,17 +227,13 @@ int features_read(struct features *f, struct act_reader *in, struct err *e)
     struct feature_hook *h = find_hook(f, r, e);
     if (!h || h->top.n == 0)
         return h ? 0 : -1;
-    size_t width = h->axis.size, rows = r->dims[0].size, now = CHUNK / width;
     if (mem_grow(&f->picked, &f->cap_picked, h->top.n, sizeof *f->picked, e))
         return -1;
-    for (size_t at = 0; at < rows; at += now) {
-        now = now < 1 ? 1 : now < rows - at ? now : rows - at;
-        if (mem_grow(&f->rows, &f->cap_rows, now * width, sizeof *f->rows, e) ||
-            act_reader_values(in, f->rows, now * width, e))
+    const float *row;
+    rows_begin(&f->rows, in, h->axis.size);
+    for (size_t i = 0; i < r->dims[0].size; i++)
+        if (rows_next(&f->rows, in, &row, e) ||
+            take_row(f, h, in, row, coordinate(&r->dims[0], i), e))
             return -1;
-        for (size_t i = 0; i < now; i++)
-            if (take_row(f, h, in, f->rows + i * width, coordinate(&r->dims[0], at + i), e))
-                return -1;
-    }
     return 0;
 }

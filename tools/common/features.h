@@ -8,6 +8,7 @@
 #include "interp/contexts.h"
 #include "interp/topk.h"
 #include "neuron_list.h"
+#include "rows.h"
 
 #define FEATURES_MAX (1u << 22) /* widest record taken */
 
@@ -27,8 +28,9 @@ struct features {
     struct contexts contexts;
     uint32_t *tag_at; /* context of each position of the current item, if it still stands */
     size_t cap_tags;
-    float *rows, *picked; /* values read; one row's followed values */
-    size_t cap_rows, cap_picked;
+    struct rows rows;
+    float *picked; /* one row's followed values */
+    size_t cap_picked;
 };
 
 void features_init(struct features *f, size_t k, size_t context, struct neuron_list *neurons);

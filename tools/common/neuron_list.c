@@ -43,8 +43,8 @@ int neuron_list_parse(struct neuron_list *l, const char *text, struct err *e)
         size_t n = strcspn(s, ",");
         struct neuron_range r = {.text = s, .text_len = (int)n};
         if (n == 0 || !parse_range(&r, s, s + n)) {
-            err_set(e, ERR_USAGE, "--neurons: '%.*s': not of the form L3N70, L3N10:20 or L3", (int)n,
-                    s);
+            err_set(e, ERR_USAGE, "--neurons: '%.*s': not of the form L3N70, L3N10:20 or L3",
+                    (int)n, s);
             goto fail;
         }
         if (mem_grow(&l->range, &l->cap, l->n + 1, sizeof *l->range, e))
