@@ -74,14 +74,30 @@ static inline uint32_t value_at(const void *values, size_t i, size_t width)
     return ((const uint16_t *)values)[i];
 }
 
-/* Looks at pairs of neighbours, far enough apart to be cheap and at a distance that is no divisor
-   of usual row lengths; the value that most equal pairs have (majority vote of Boyer and Moore) is
-   the candidate. False when fewer than an eighth of the pairs are that value twice. */
+/* Pairs of neighbours stand for the whole, far enough apart to be cheap and at a distance that is
+   no divisor of usual row lengths. */
+static size_t pair_step(size_t n)
+{
+    return n > 4096 ? 61 : 1;
+}
+
+/* Whether more than an eighth of the pairs are `fill` twice. */
+static bool fills_much(uint32_t fill, const void *values, size_t n, size_t width)
+{
+    size_t pairs = 0, hits = 0;
+    for (size_t i = 0; i + 1 < n; i += pair_step(n), pairs++)
+        hits += value_at(values, i, width) == fill && value_at(values, i + 1, width) == fill;
+    return hits > pairs / 8;
+}
+
+/* Zero, or else the value that most equal pairs have (majority vote of Boyer and Moore). */
 static bool guess_fill(uint32_t *fill, const void *values, size_t n, size_t width)
 {
-    const size_t step = n > 4096 ? 61 : 1;
-    size_t pairs = 0, votes = 0, hits = 0;
-    for (size_t i = 0; i + 1 < n; i += step, pairs++) {
+    size_t votes = 0;
+    *fill = 0;
+    if (fills_much(*fill, values, n, width))
+        return true;
+    for (size_t i = 0; i + 1 < n; i += pair_step(n)) {
         uint32_t v = value_at(values, i, width);
         if (v != value_at(values, i + 1, width))
             continue;
@@ -92,11 +108,7 @@ static bool guess_fill(uint32_t *fill, const void *values, size_t n, size_t widt
         else
             votes--;
     }
-    if (votes == 0)
-        return false;
-    for (size_t i = 0; i + 1 < n; i += step)
-        hits += value_at(values, i, width) == *fill && value_at(values, i + 1, width) == *fill;
-    return hits > pairs / 8;
+    return votes > 0 && fills_much(*fill, values, n, width);
 }
 
 static size_t put_varint(unsigned char *p, size_t v)

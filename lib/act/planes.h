@@ -25,7 +25,7 @@ struct runs {
 /* If a good part of the n values are runs of one same value (masked scores, zeros), moves the
    others to `literals` (room for n), writes the run lengths to `list` and returns true. `list` has
    room for RUNS_LIST_MAX(n) bytes; a longer list does not pay and gives false. */
-#define RUNS_LIST_MAX(n) ((n) / 4 + 8)
+#define RUNS_LIST_MAX(n) ((n) / 4 + 16)
 bool runs_find(struct runs *r, void *restrict literals, unsigned char *restrict list,
                const void *restrict values, size_t n, size_t width);
 
