@@ -19,6 +19,8 @@ int model_load_file(struct gpt_model *m, const char *path, struct gpt_source *sr
     if (safetensors_is(f.map.base, f.map.len))
         return model_load_safetensors(m, &f, src, e);
     const char *what = sniff_kind(f.map.base, f.map.len);
+    if (f.map.len && f.map.base[0] == '{')
+        what = "JSON text: name the folder that holds the weights, or the weights";
     if (what)
         return err_set(e, ERR_DATA, "%s is %s", path, what);
     return err_set(e, ERR_DATA,

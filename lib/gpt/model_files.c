@@ -37,10 +37,14 @@ bool model_has(const char *folder, const char *name)
     return there;
 }
 
+/* A text file; when it is of another kind, says of which. */
 static int read_text(const char *folder, const char *name, struct buf *b, struct err *e)
 {
     char *path = model_path(folder, name, e);
     int rc = path ? io_slurp(path, MAX_TEXT, b, e) : -1;
+    const char *what = rc == 0 ? sniff_kind((const unsigned char *)b->p, b->len) : NULL;
+    if (what)
+        rc = err_set(e, ERR_DATA, "%s is %s", path, what);
     free(path);
     return rc;
 }
@@ -51,10 +55,7 @@ struct json *model_read_json(const char *folder, const char *name, struct err *e
     struct json *j = NULL;
     if (read_text(folder, name, &text, e) == 0) {
         j = json_parse(text.p, text.len, e);
-        const char *what = j ? NULL : sniff_kind((const unsigned char *)text.p, text.len);
-        if (what)
-            err_set(e, ERR_DATA, "%s/%s is %s", folder, name, what);
-        else if (!j)
+        if (!j)
             err_prefix(e, "%s/%s", folder, name);
     }
     buf_release(&text);
@@ -82,21 +83,30 @@ int model_read_config(struct gpt_model *m, const char *folder, struct gpt_source
     return rc;
 }
 
-int model_read_vocab(struct gpt_model *m, const char *folder, struct err *e)
+static int read_bpe(struct gpt_model *m, const char *folder, struct err *e)
 {
     struct buf tokens = {0}, merges = {0};
-    if (model_has(folder, "vocab.json") && model_has(folder, "merges.txt")) {
-        if (read_text(folder, "vocab.json", &tokens, e) == 0 &&
-            read_text(folder, "merges.txt", &merges, e) == 0)
-            m->vocab = vocab_bpe(tokens.p, tokens.len, merges.p, merges.len, e);
-    } else if (model_has(folder, "tokenizer.json")) {
-        struct json *j = model_read_json(folder, "tokenizer.json", e);
-        m->vocab = j ? vocab_tokenizer_json(j, e) : NULL;
-        json_free(j);
-    } else {
-        return 0;
+    if (read_text(folder, "vocab.json", &tokens, e) == 0 &&
+        read_text(folder, "merges.txt", &merges, e) == 0) {
+        m->vocab = vocab_bpe(tokens.p, tokens.len, merges.p, merges.len, e);
+        if (!m->vocab)
+            err_prefix(e, "%s/vocab.json and merges.txt", folder);
     }
     buf_release(&tokens);
     buf_release(&merges);
-    return m->vocab ? 0 : err_prefix(e, "%s", folder);
+    return m->vocab ? 0 : -1;
+}
+
+int model_read_vocab(struct gpt_model *m, const char *folder, struct err *e)
+{
+    if (model_has(folder, "vocab.json") && model_has(folder, "merges.txt"))
+        return read_bpe(m, folder, e);
+    if (!model_has(folder, "tokenizer.json"))
+        return 0;
+    struct json *j = model_read_json(folder, "tokenizer.json", e);
+    if (!j)
+        return -1;
+    m->vocab = vocab_tokenizer_json(j, e);
+    json_free(j);
+    return m->vocab ? 0 : err_prefix(e, "%s/tokenizer.json", folder);
 }

@@ -47,7 +47,7 @@ bool model_is_weight(const char *name);
 char *model_path(const char *folder, const char *name, struct err *e);
 char *model_folder(const char *path, struct err *e);
 bool model_has(const char *folder, const char *name);
-/* A JSON file of a folder; says what it is instead when it is no JSON. */
+/* A JSON file of a folder; when it is of another kind (a Git LFS pointer …), says of which. */
 struct json *model_read_json(const char *folder, const char *name, struct err *e);
 
 /* What the first bytes of a file that is no model say it is: "a Git LFS pointer, …". NULL when

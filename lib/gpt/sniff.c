@@ -47,7 +47,6 @@ const char *sniff_kind(const unsigned char *p, size_t n)
              "compressed by xz: unpack it first"),
         KIND("\x28\xb5\x2f\xfd", "compressed by zstd: unpack it first"),
         KIND("\x08\xd8\x34\x01", "an llm.c checkpoint, which is not read"),
-        KIND("{", "JSON text: name the folder that holds the weights, or the weights"),
 #undef KIND
     };
     /* The last bytes of a LevelDB table: TensorFlow's model.ckpt.index. */
