@@ -4,16 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "act/mean.h"
-#include "act/slice.h"
-#include "act/source.h"
 #include "act/to_npz.h"
-#include "act/writer.h"
+#include "act/transform.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "cli/tool.h"
-#include "common/names.h"
 #include "common/act_in.h"
+#include "common/names.h"
 
 static struct {
     struct strlist select, slice;
@@ -26,17 +23,11 @@ struct job {
     struct act_source **in;
     size_t n_in;
     struct names names;
-    struct act_slices slices;
-    struct act_mean mean;
-    struct spec items;
-    int dtype;                /* enum act_dtype, or -1: as it is */
-    uint64_t n_items, n_kept; /* read; written or averaged */
+    struct act_transform transform;
     struct act_header header;
-    float *chunk;
     FILE *spool; /* the stream on its way to an npz archive */
     struct outfile out;
     struct act_writer *w;
-    struct progress progress;
 };
 
 static int parse_dtype(const char *text, int *dtype, struct err *e)
@@ -50,30 +41,37 @@ static int parse_dtype(const char *text, int *dtype, struct err *e)
 
 static int parse(struct job *j, struct err *e)
 {
-    j->dtype = -1;
+    struct act_transform *t = &j->transform;
+    t->dtype = -1;
+    t->want = names_want;
+    t->user = &j->names;
     if (args.to_npz && args.output)
         return err_set(e, ERR_USAGE, "--to-npz and -o: one output at a time");
     if (args.batch && !args.to_npz)
         return err_set(e, ERR_USAGE, "--batch: is for --to-npz");
-    if (args.dtype && parse_dtype(args.dtype, &j->dtype, e))
+    if (args.dtype && parse_dtype(args.dtype, &t->dtype, e))
         return -1;
-    if (args.items && spec_parse(&j->items, args.items, strlen(args.items), e))
+    if (args.items && spec_parse(&j->transform.items, args.items, strlen(args.items), e))
         return err_prefix(e, "--items");
-    if (spec_negative(&j->items))
+    if (spec_negative(&j->transform.items))
         return err_set(e, ERR_USAGE,
                        "--items: counts from the first item: how many come is not "
                        "known before the end");
-    if (args.mean && act_mean_init(&j->mean, args.mean, e))
+    if (args.mean && act_mean_init(&j->transform.mean, args.mean, e))
         return err_prefix(e, "--mean");
     for (size_t i = 0; i < args.slice.n; i++)
-        if (act_slices_add(&j->slices, args.slice.v[i], e))
+        if (act_slices_add(&j->transform.slices, args.slice.v[i], e))
             return -1;
     return names_add(&j->names, &args.select, e);
 }
 
 static int open_inputs(struct job *j, int argc, char **argv, struct err *e)
 {
-    int n = argc ? argc : 1;
+    int n = argc ? argc : 1, n_stdin = 0;
+    for (int i = 0; i < argc; i++)
+        n_stdin += strcmp(argv[i], "-") == 0;
+    if (n_stdin > 1)
+        return err_set(e, ERR_USAGE, "-: stdin can be read only once");
     j->in = mem_calloc((size_t)n, sizeof *j->in, e);
     if (!j->in)
         return -1;
@@ -93,99 +91,54 @@ static int open_inputs(struct job *j, int argc, char **argv, struct err *e)
 static int open_output(struct job *j, struct err *e)
 {
     const char *path = args.to_npz ? args.to_npz : args.output;
-    j->chunk = mem_alloc(ACT_PICK_CHUNK, sizeof *j->chunk, e);
-    if (!j->chunk || outfile_open(&j->out, path, e) || cli_refuse_tty(j->out.fd, e))
+    if (outfile_open(&j->out, path, e) || cli_refuse_tty(j->out.fd, e))
         return -1;
     if (args.to_npz && !(j->spool = tmpfile()))
         return err_sys(e, "temporary file");
     j->w = act_writer_open(j->spool ? fileno(j->spool) : j->out.fd, &j->header,
                            j->spool ? 0 : (int)args.level, e);
+    j->transform.w = j->w;
     return j->w ? 0 : -1;
-}
-
-static int put_writer(void *w, const void *values, size_t n, struct err *e)
-{
-    return act_write_values(w, values, n, e);
-}
-
-static enum act_dtype mean_dtype(const struct job *j)
-{
-    return j->dtype < 0 ? ACT_F32 : (enum act_dtype)j->dtype;
-}
-
-static int take_record(struct job *j, struct act_source *in, struct err *e)
-{
-    struct act_pick p;
-    const struct act_record *rec = act_source_record(in);
-    int rc = -1;
-    if (act_pick_make(&p, &j->slices, rec, e)) {
-        err_prefix(e, "%s: item %llu", act_source_name(in),
-                   (unsigned long long)act_source_item_index(in));
-    } else if (args.mean) {
-        rc = act_mean_begin(&j->mean, &p.rec, e) ||
-             act_pick_values(&p, in, j->chunk, act_mean_put, &j->mean, e);
-        if (rc == 0 && !j->mean.items)
-            rc = act_mean_write(&j->mean.slot[0], mean_dtype(j), j->w, e);
-    } else {
-        if (j->dtype >= 0 && p.rec.dtype != ACT_I32)
-            p.rec.dtype = (enum act_dtype)j->dtype;
-        rc = act_write_begin(j->w, &p.rec, e) ||
-             act_pick_values(&p, in, j->chunk, put_writer, j->w, e);
-    }
-    act_pick_release(&p);
-    return rc ? -1 : 0;
-}
-
-static int take_stream(struct job *j, struct act_source *in, struct err *e)
-{
-    int ev;
-    bool wanted = false;
-    while ((ev = act_source_next(in, e)) > 0) {
-        if (ev == ACT_ITEM) {
-            wanted = !args.items || spec_has(&j->items, j->n_items);
-            j->n_items++;
-            j->n_kept += wanted;
-            progress_update(&j->progress, (double)j->n_items);
-            if (wanted && !j->mean.items && act_write_item(j->w, act_source_item(in), e))
-                return -1;
-        } else if (wanted && names_want(&j->names, act_source_record(in)->name) &&
-                   take_record(j, in, e)) {
-            return -1;
-        }
-    }
-    return ev;
 }
 
 /* What was asked for and never came. */
 static int check_asked(const struct job *j, struct err *e)
 {
     const char *where = j->n_in == 1 ? act_source_name(j->in[0]) : "the inputs";
-    const char *slice = act_slices_unused(&j->slices), *mean = act_mean_unused(&j->mean);
-    if (!spec_within(&j->items, j->n_items))
+    const char *slice = act_slices_unused(&j->transform.slices),
+               *mean = act_mean_unused(&j->transform.mean);
+    if (!spec_within(&j->transform.items, j->transform.n_items))
         return err_set(e, ERR_USAGE, "--items %s: %s: there are %llu items", args.items, where,
-                       (unsigned long long)j->n_items);
+                       (unsigned long long)j->transform.n_items);
     if (names_check(&j->names, where, e))
         return -1;
     if (slice || mean)
         return err_set(e, ERR_USAGE, "--%s %s: no record taken from %s has that dimension",
                        slice ? "slice" : "mean", slice ? slice : mean, where);
-    if (j->mean.items && !j->n_kept)
-        return err_set(e, ERR_DATA, "%s: no items to average", where);
     return 0;
+}
+
+static int transform_all(struct job *j, struct err *e)
+{
+    struct progress p;
+    int ev = ACT_END;
+    progress_begin(&p, "items", 0);
+    for (size_t i = 0; ev == ACT_END && i < j->n_in; i++)
+        while ((ev = act_source_next(j->in[i], e)) > 0) {
+            if (act_transform_take(&j->transform, j->in[i], ev, e)) {
+                ev = -1;
+                break;
+            }
+            progress_update(&p, (double)j->transform.n_items);
+        }
+    progress_end(&p);
+    return ev;
 }
 
 static int work(struct job *j, struct err *e)
 {
-    progress_begin(&j->progress, "items", 0);
-    for (size_t i = 0; i < j->n_in; i++)
-        if (take_stream(j, j->in[i], e))
-            return -1;
-    progress_end(&j->progress);
-    if (check_asked(j, e))
-        return -1;
-    if (j->mean.items && act_mean_write_item(&j->mean, j->n_kept, mean_dtype(j), j->w, e))
-        return -1;
-    if (act_writer_finish(j->w, e))
+    if (transform_all(j, e) || check_asked(j, e) || act_transform_end(&j->transform, e) ||
+        act_writer_finish(j->w, e))
         return -1;
     if (j->spool && act_to_npz(fileno(j->spool), "temporary stream", j->out.fd, args.batch, e))
         return -1;
@@ -205,11 +158,8 @@ static int run(int argc, char **argv, struct err *e)
     for (size_t i = 0; i < j.n_in; i++)
         act_source_close(j.in[i]);
     free(j.in);
-    free(j.chunk);
     names_release(&j.names);
-    act_slices_release(&j.slices);
-    act_mean_release(&j.mean);
-    spec_release(&j.items);
+    act_transform_release(&j.transform);
     act_header_release(&j.header);
     return rc;
 }

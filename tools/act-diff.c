@@ -7,8 +7,8 @@
 #include "act/diff.h"
 #include "cli/tool.h"
 #include "cli/tsv.h"
-#include "common/names.h"
 #include "common/act_in.h"
+#include "common/names.h"
 
 static struct {
     struct strlist select;
@@ -61,14 +61,15 @@ static const struct act_diff_row *first_bad(const struct act_diff *d)
     return NULL;
 }
 
-static int describe(char *text, size_t size, const struct act_diff_row *r)
+static int describe(char *text, size_t size, const struct act_diff *d, const struct act_diff_row *r)
 {
     if (r->misshapen)
         return snprintf(text, size, "%s: shapes differ: %s", r->name, r->where);
     if (r->c.differ)
         return snprintf(text, size, "%s: %.9g and %.9g at %s", r->name, r->c.a, r->c.b, r->where);
-    return snprintf(text, size, "%s: only in %s (%" PRIu64 " items)", r->name,
-                    r->only[0] ? "A" : "B", r->only[0] ? r->only[0] : r->only[1]);
+    int k = r->only[0] ? 0 : 1;
+    return snprintf(text, size, "%s: only in %c, in %" PRIu64 " of its %" PRIu64 " items", r->name,
+                    'A' + k, r->only[k], d->items[k]);
 }
 
 static int write_table(struct job *j, bool same, struct err *e)
@@ -86,7 +87,7 @@ static int write_table(struct job *j, bool same, struct err *e)
         if (write_row(t, &d->row[i], e))
             return -1;
     if (bad) {
-        describe(text, sizeof text, bad);
+        describe(text, sizeof text, d, bad);
         if (tsv_note(t, e, "first difference: %s", text))
             return -1;
     } else if (!same) {

@@ -1,4 +1,4 @@
-#include "act_in.h"
+#include "common/act_in.h"
 
 #include <string.h>
 #include <unistd.h>
