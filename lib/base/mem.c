@@ -43,11 +43,15 @@ int mem_grow(void *p, size_t *cap, size_t need, size_t size, struct err *e)
 
 char *mem_strndup(const char *s, size_t n, struct err *e)
 {
-    char *p = mem_alloc(n + 1, 1, e);
-    if (p) {
-        memcpy(p, s, n);
-        p[n] = '\0';
+    /* Not mem_alloc: its alignment would double what a short text takes. */
+    char *p = n < SIZE_MAX ? malloc(n + 1) : NULL;
+    if (!p) {
+        err_set(e, ERR_SYS, "out of memory: %zu bytes asked for", n);
+        return NULL;
     }
+    if (n)
+        memcpy(p, s, n);
+    p[n] = '\0';
     return p;
 }
 

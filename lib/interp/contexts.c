@@ -1,7 +1,6 @@
 #include "interp/contexts.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 
@@ -36,34 +35,27 @@ static int take_slot(struct contexts *c, uint32_t *tag, struct err *e)
     return 0;
 }
 
-int contexts_add(struct contexts *c, uint64_t item, uint32_t pos, const char *const part[3],
+static size_t at_most(size_t n, size_t max)
+{
+    return n < max ? n : max;
+}
+
+int contexts_add(struct contexts *c, uint64_t item, uint32_t pos, const char *text,
                  const size_t len[3], uint32_t *tag, struct err *e)
 {
-    size_t keep[3], total = 0;
-    for (int i = 0; i < 3; i++) {
-        keep[i] = len[i] < CONTEXT_PART_MAX ? len[i] : CONTEXT_PART_MAX;
-        total += keep[i];
-    }
-    char *text = malloc(total + 1); /* mem_alloc's alignment would double these small texts */
-    if (!text)
-        return err_set(e, ERR_SYS, "out of memory: %zu bytes asked for", total);
-    if (take_slot(c, tag, e)) {
-        free(text);
+    size_t before = at_most(len[0], CONTEXT_PART_MAX), token = at_most(len[1], CONTEXT_PART_MAX);
+    size_t after = token < len[1] ? 0 : at_most(len[2], CONTEXT_PART_MAX);
+    char *copy = mem_strndup(text + (len[0] - before), before + token + after, e);
+    if (!copy || take_slot(c, tag, e)) {
+        free(copy);
         return -1;
-    }
-    const char *from[3] = {part[0] + (len[0] - keep[0]), part[1], part[2]};
-    size_t at = 0;
-    for (int i = 0; i < 3; i++) {
-        if (keep[i])
-            memcpy(text + at, from[i], keep[i]);
-        at += keep[i];
     }
     c->slot[*tag] = (struct context){
         .item = item,
         .pos = pos,
         .refs = 1,
-        .len = {(uint16_t)keep[0], (uint16_t)keep[1], (uint16_t)keep[2]},
-        .text = text,
+        .len = {(uint16_t)before, (uint16_t)token, (uint16_t)after},
+        .text = copy,
     };
     return 0;
 }

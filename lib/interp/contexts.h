@@ -8,7 +8,8 @@
 
 #include "base/err.h"
 
-/* A part longer than this is cut, at its far end from the token. */
+/* A part longer than this is cut, at its far end from the token; nothing follows a token that is.
+ */
 #define CONTEXT_PART_MAX 512
 
 struct context {
@@ -28,9 +29,9 @@ struct contexts {
 void contexts_init(struct contexts *c);
 void contexts_release(struct contexts *c);
 
-/* A new context with one reference; *tag names it. part[i] has len[i] bytes (before, token,
-   after). ERR_SYS when out of memory or of tags. */
-int contexts_add(struct contexts *c, uint64_t item, uint32_t pos, const char *const part[3],
+/* A new context with one reference; *tag names it. text holds len[0] bytes before the token, len[1]
+   of it, len[2] after it. ERR_SYS when out of memory or of tags. */
+int contexts_add(struct contexts *c, uint64_t item, uint32_t pos, const char *text,
                  const size_t len[3], uint32_t *tag, struct err *e);
 void contexts_ref(struct contexts *c, uint32_t tag);
 void contexts_unref(struct contexts *c, uint32_t tag);

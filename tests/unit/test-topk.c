@@ -118,12 +118,11 @@ static void too_large(void)
 static void pool(void)
 {
     struct contexts c;
-    const char *part[3] = {"be", "tok", ""};
     size_t len[3] = {2, 3, 0};
     uint32_t a, b, again;
     contexts_init(&c);
-    CHECK(contexts_add(&c, 5, 6, part, len, &a, &e) == 0);
-    CHECK(contexts_add(&c, 7, 8, part, len, &b, &e) == 0);
+    CHECK(contexts_add(&c, 5, 6, "betok", len, &a, &e) == 0);
+    CHECK(contexts_add(&c, 7, 8, "betok", len, &b, &e) == 0);
     CHECK(a != b && c.slot[a].item == 5 && c.slot[a].pos == 6 && c.slot[b].item == 7);
     CHECK(memcmp(c.slot[a].text, "betok", 5) == 0 && c.slot[a].len[1] == 3);
     contexts_ref(&c, a);
@@ -131,29 +130,29 @@ static void pool(void)
     CHECK(c.slot[a].refs == 1 && c.slot[a].text != NULL);
     contexts_unref(&c, a);
     contexts_unref(&c, b);
-    CHECK(contexts_add(&c, 9, 1, part, len, &again, &e) == 0);
+    CHECK(contexts_add(&c, 9, 1, "betok", len, &again, &e) == 0);
     CHECK(again == b);
-    CHECK(contexts_add(&c, 9, 2, part, len, &again, &e) == 0);
+    CHECK(contexts_add(&c, 9, 2, "betok", len, &again, &e) == 0);
     CHECK(again == a && c.n == 2); /* dropped contexts give their places back */
     contexts_release(&c);
 }
 
 static void long_parts(void)
 {
-    static char text[2000];
+    static char text[3000];
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = (char)('a' + i % 26);
     struct contexts c;
-    const char *part[3] = {text, text, text};
-    size_t len[3] = {2000, 2000, 2000};
     uint32_t a;
     contexts_init(&c);
-    CHECK(contexts_add(&c, 0, 0, part, len, &a, &e) == 0);
-    for (int i = 0; i < 3; i++)
-        CHECK(c.slot[a].len[i] == CONTEXT_PART_MAX);
     /* what is near the token stays */
-    CHECK(memcmp(c.slot[a].text, text + 2000 - CONTEXT_PART_MAX, CONTEXT_PART_MAX) == 0);
-    CHECK(memcmp(c.slot[a].text + 2 * CONTEXT_PART_MAX, text, CONTEXT_PART_MAX) == 0);
+    CHECK(contexts_add(&c, 0, 0, text, (size_t[]){1000, 5, 1995}, &a, &e) == 0);
+    CHECK(c.slot[a].len[0] == CONTEXT_PART_MAX && c.slot[a].len[1] == 5 &&
+          c.slot[a].len[2] == CONTEXT_PART_MAX);
+    CHECK(memcmp(c.slot[a].text, text + 1000 - CONTEXT_PART_MAX, 2 * CONTEXT_PART_MAX + 5) == 0);
+    CHECK(contexts_add(&c, 0, 1, text, (size_t[]){10, 2000, 990}, &a, &e) == 0);
+    CHECK(c.slot[a].len[0] == 10 && c.slot[a].len[1] == CONTEXT_PART_MAX && c.slot[a].len[2] == 0);
+    CHECK(memcmp(c.slot[a].text, text, 10 + CONTEXT_PART_MAX) == 0);
     contexts_release(&c);
 }
 

@@ -148,10 +148,8 @@ static int make_context(struct features *f, const struct act_item *it, uint64_t 
         rc = rc || add_tokens(&b, it, past, to, e) || (to < n && buf_puts(&b, "…", e));
         end[2] = b.len;
     }
-    const char *text = b.p ? b.p : "";
-    const char *const part[3] = {text, text + end[0], text + end[1]};
     const size_t len[3] = {end[0], end[1] - end[0], end[2] - end[1]};
-    rc = rc || contexts_add(&f->contexts, item, pos, part, len, tag, e) ? -1 : 0;
+    rc = rc || contexts_add(&f->contexts, item, pos, b.p ? b.p : "", len, tag, e) ? -1 : 0;
     buf_release(&b);
     return rc;
 }
