@@ -239,7 +239,7 @@ const struct tool TOOL = {
         "An item counts as [BOS] + S tokens twice when its second half repeats its first (after "
         "one token, when n is odd), S is at least 2, and those S are not themselves a repetition.",
     .examples =
-        "  gpt-prompts repeat -n 8 -S 25 | gpt-run -s pattern | attn-stats --wide\n"
+        "  gpt-run -p 'abracadabra;abracadabra;' -s pattern | attn-stats --wide\n"
         "  gpt-run -s pattern -f prompts.txt | attn-stats --score=previous | sort -k5,5gr\n",
     .opts = opts,
     .min_args = 0,
