@@ -41,7 +41,7 @@ struct job {
     struct tsv out;
 };
 
-static int parse_direction(struct job *j, struct err *e)
+static int check_options(struct job *j, struct err *e)
 {
     bool both = strcmp(args.direction, "both") == 0;
     j->denoising = both || strcmp(args.direction, "denoising") == 0;
@@ -51,6 +51,8 @@ static int parse_direction(struct job *j, struct err *e)
                        args.direction);
     if (both && args.source)
         return err_set(e, ERR_USAGE, "--source: replaces one run, so --direction cannot be both");
+    if (args.source && strcmp(args.source, "-") == 0 && pairs_from_stdin(&args.pairs))
+        return err_set(e, ERR_USAGE, "--source: standard input cannot be the pairs' file too");
     return 0;
 }
 
@@ -176,7 +178,7 @@ static int run_pairs(struct job *j, struct pairs *pairs, struct err *e)
 
 static int setup(struct job *j, struct err *e)
 {
-    if (parse_direction(j, e) || !(j->m = model_in(args.model, e)))
+    if (check_options(j, e) || !(j->m = model_in(args.model, e)))
         return -1;
     if (patch_sweep_parse(args.sweep, &j->m->cfg, j->hook, e))
         return err_prefix(e, "--sweep");

@@ -25,7 +25,7 @@ static int axis_of(enum gpt_hook h, enum gpt_axis a)
 int patch_sweep_parse(const char *list, const struct gpt_config *c, bool hook[N_HOOKS],
                       struct err *e)
 {
-    for (const char *s = list; *s || s == list;) {
+    for (const char *s = list;; s++) { /* an empty name, also behind the last comma, is none */
         size_t n = strcspn(s, ",");
         int h = 0;
         while (h < N_HOOKS && !(gpt_hooks[h].in_block && strlen(gpt_hooks[h].alias) == n &&
@@ -37,9 +37,10 @@ int patch_sweep_parse(const char *list, const struct gpt_config *c, bool hook[N_
                            "q, k, v, pattern, z, attn_out%s, resid_post and others",
                            (int)n, s, c->attn_only ? "" : ", resid_mid, post, mlp_out");
         hook[h] = true;
-        s += n + (s[n] == ',');
+        s += n;
+        if (!*s)
+            return 0;
     }
-    return 0;
 }
 
 int patch_sweep_add(struct patch_sweep *s, const struct gpt_config *c, enum gpt_hook h, int n_pos,

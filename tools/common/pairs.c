@@ -15,6 +15,11 @@ struct pairs {
     bool given;
 };
 
+bool pairs_from_stdin(const struct pairs_in *in)
+{
+    return in->file ? strcmp(in->file, "-") == 0 : !in->clean;
+}
+
 /* What was asked for must make one pair, or one file of them. */
 static int check_options(const struct pairs_in *in, const struct gpt_model *m, struct err *e)
 {
@@ -27,7 +32,7 @@ static int check_options(const struct pairs_in *in, const struct gpt_model *m, s
                        "and --wrong are for one pair without a file");
     if (some && (!in->clean || !in->corrupted || !in->answer.n))
         return err_set(e, ERR_USAGE, "a pair needs --clean, --corrupted and --answer");
-    if (!some && (!in->file || strcmp(in->file, "-") == 0) && isatty(STDIN_FILENO))
+    if (!some && pairs_from_stdin(in) && isatty(STDIN_FILENO))
         return err_set(e, ERR_USAGE,
                        "no pairs: give --clean, --corrupted, --answer and --wrong, or -f FILE");
     return 0;
@@ -113,7 +118,8 @@ static int unequal(const struct pairs *p, const struct gpt_prompt *pair, struct 
     size_t n[2] = {pair->tokens.n, pair->corrupted.n};
     struct buf rulers = {0};
     if (ruler_pair(&rulers, p->m->vocab, name, ids, n, e) == 0) {
-        cli_warn("the prompts do not line up:\n%s", rulers.p);
+        cli_warn("the prompts do not line up:\n%.*s", (int)(rulers.len ? rulers.len - 1 : 0),
+                 rulers.p);
         err_set(e, ERR_USAGE,
                 "clean has %zu tokens and corrupted %zu; patching needs prompts whose positions "
                 "correspond",

@@ -28,6 +28,9 @@ struct pairs_in {
      "put the model's beginning-of-text token before every text", 0, 0}
 /* clang-format on */
 
+/* Without --clean and a file, pairs come from standard input. */
+bool pairs_from_stdin(const struct pairs_in *in);
+
 struct pairs;
 /* *in and m must outlive it. */
 struct pairs *pairs_open(const struct pairs_in *in, const struct gpt_model *m, struct err *e);

@@ -1,0 +1,238 @@
+#!/usr/bin/env bats
+# Patching sweeps: an own float64 GPT in NumPy (tests/fixtures/patch/make.py), identities, bad input.
+# TransformerLens's arrays are compared in tests/unit/test-patch.c.
+
+load common
+
+setup() {
+    HF=$FIXTURES/forward/hf
+    NANO=$FIXTURES/forward/nano # characters: newline, blank, ",benort"; context 16
+    PAIR='{"clean":[3,14,15,9,26,5,7,8],"corrupted":[3,14,27,18,28,18,2,8],"answer":[16,21],"wrong":[9]}'
+    cd "$BATS_TEST_TMPDIR" || exit
+}
+
+same_table() {
+    awk -v tol="$3" -f "$FIXTURES/reading/same-table.awk" "$1" "$2"
+}
+
+# rows FILE [CONDITION]: the rows without notes and header that meet an awk condition
+rows() {
+    grep -v '^#' "$1" | awk -F '\t' "NR > 1 && (${2:-1})"
+}
+
+@test "every column of every sweep, both directions, equals an independent computation" {
+    act-patch -m "$HF" -d both --sweep z,pattern,resid_pre,resid_mid,resid_post,attn_out,mlp_out \
+        <<<"$PAIR" >got
+    # 2e-5: float32 sums here, float64 there; logits are up to 10
+    same_table got "$FIXTURES/patch/patch.tsv" 2e-5
+}
+
+@test "the last residual is the whole run; a position before the prompts part changes nothing" {
+    act-patch -m "$HF" -d both -s resid_pre,resid_post <<<"$PAIR" >got
+    # the answer position's last residual: all of clean (denoising) or of corrupted (noising)
+    rows got '$3 == "resid_post" && $4 == 1 && $5 == 7' >last
+    [ "$(wc -l <last)" -eq 2 ]
+    awk -F '\t' '$2 == "denoising" && ($12 < 1 - 1e-5 || $12 > 1 + 1e-5 || $16 > 1e-6) { exit 1 }' last
+    awk -F '\t' '$2 == "noising" && ($12 > 1e-5 || $12 < -1e-5 || $16 < .1) { exit 1 }' last
+    # positions 0 and 1 hold the same tokens
+    rows got '$3 == "resid_pre" && $5 <= 1' >same
+    [ "$(wc -l <same)" -eq 8 ]
+    awk -F '\t' '{ d = $9 - ($2 == "noising" ? $10 : $11); if (d > 1e-5 || d < -1e-5) exit 1 }' same
+}
+
+@test "one pair from options; tokens as text; notes define the metrics" {
+    run act-patch -m "$NANO" --clean 'to be' --corrupted 'no be' -a o -w n -w '#2' --sweep resid_pre
+    expect 0 "# kl: KL(clean || patched) = sum p_clean (log p_clean - log p_patched)"
+    grep -P '^0\tdenoising\tresid_pre\t0\t0\tnan\tt\tn\t' <<<"$output"
+    [ "$(grep -c $'^0\tdenoising\tresid_pre' <<<"$output")" -eq 15 ]
+    grep -F "# act-patch -m " <<<"$output"
+}
+
+@test "JSON Lines: pairs of different lengths, one table; without wrong tokens ld and nld are nan" {
+    cat >pairs.jsonl <<'J'
+{"clean":"to be","corrupted":"no be","answer":"o","wrong":["n","b"]}
+{"clean":"or","corrupted":"to","answer":[","," "]}
+J
+    act-patch -m "$NANO" -f pairs.jsonl -s z --no-history >got 2>err
+    [ ! -s err ]
+    [ "$(rows got '$1 == 0' | wc -l)" -eq 12 ]
+    [ "$(rows got '$1 == 1 && $9 == "nan" && $12 == "nan" && $13 > 0 && $13 < 1' | wc -l)" -eq 12 ]
+    sed -n 2p pairs.jsonl | act-patch -m "$NANO" -s z --no-history | rows /dev/stdin | cut -f 2- >alone
+    rows got '$1 == 1' | cut -f 2- | diff - alone
+}
+
+@test "--answer-pos: the same as prompts cut there, later positions left out" {
+    act-patch -m "$HF" --answer-pos 4 -s resid_pre,pattern --no-history <<<"$PAIR" >got
+    act-patch -m "$HF" --answer-pos -4 -s resid_pre,pattern --no-history <<<"$PAIR" | diff got -
+    echo '{"clean":[3,14,15,9,26],"corrupted":[3,14,27,18,28],"answer":[16,21],"wrong":[9]}' |
+        act-patch -m "$HF" -s resid_pre,pattern --no-history | diff got -
+    [ "$(rows got '$3 == "resid_pre"' | wc -l)" -eq 10 ]
+    run act-patch -m "$HF" --answer-pos 8 <<<"$PAIR"
+    expect 2 "--answer-pos: 8 is outside a prompt of 8 tokens"
+    run act-patch -m "$HF" --answer-pos -9 <<<"$PAIR"
+    expect 2 "--answer-pos: -9 is outside"
+}
+
+@test "clean and corrupted alike: nld is nan, and said" {
+    run act-patch -m "$NANO" --clean or --corrupted or -a n -w o
+    expect 0 "nld divides by 0"
+    act-patch -m "$NANO" --clean or --corrupted or -a n -w o 2>err >got
+    [ "$(rows got '$12 == "nan" && $9 - $10 < 1e-5 && $10 - $9 < 1e-5 && $16 < 1e-6' | wc -l)" -eq 6 ]
+    grep -F 'act-patch: pair 0: the logit differences of clean' err
+}
+
+@test "unequal lengths: refused, both rulers shown, no table left" {
+    run act-patch -m "$NANO" --clean 'to be' --corrupted 'not be' -a r -w e -o table
+    expect 2 "clean has 5 tokens and corrupted 6"
+    [[ "$output" == *$'\nposition   0    1    2    3    4    5\n'* ]]
+    [[ "$output" == *$'\ncorrupted  5    6    8    1    3    4\n'* ]]
+    [[ "$output" == *"'t'  'o'  ' '  'b'  'e'"* ]]
+    [ ! -e table ]
+    printf '%s\n' "$PAIR" '{"clean":[1,2],"corrupted":[1],"answer":3}' >pairs.jsonl
+    run act-patch -m "$HF" -f pairs.jsonl -o table
+    expect 2 "pairs.jsonl:2: clean has 2 tokens and corrupted 1"
+    [ ! -e table ]
+}
+
+@test "an answer that is not one token, unknown characters and ids" {
+    run act-patch -m "$NANO" --clean or --corrupted to -a be -w r
+    expect 2 '--answer: "be" is 2 tokens, not one: 3 "b" 4 "e"'
+    run act-patch -m "$NANO" --clean or --corrupted to -a r -w z
+    expect 2 "--wrong: character 'z'"
+    run act-patch -m "$NANO" --clean or --corrupted zo -a r
+    expect 3 "--corrupted: character 'z'"
+    run act-patch -m "$NANO" --clean or --corrupted to -a '#9'
+    expect 2 "--answer: #9: token ids are 0 to 8"
+    run act-patch -m "$NANO" --clean 'to be, or not to be' --corrupted 'no be, or not to be' -a r
+    expect 3 "--clean: 19 tokens, but the model's context holds 16"
+    run act-patch -m "$NANO" --clean '' --corrupted '' -a r
+    expect 2 "--clean: has no tokens"
+    run act-patch -m "$HF" --clean 'a' --corrupted b -a '#1'
+    expect 2 "without a vocabulary"
+    run act-patch -m "$HF" <<<'{"clean":[1],"corrupted":[29],"answer":1}'
+    expect 3 "standard input:1"
+}
+
+@test "bad usage: exit 2 with what is missing or wrong" {
+    run act-patch -m "$HF" -s resid_pree <<<"$PAIR"
+    expect 2 "--sweep: 'resid_pree' is no hook point of this model's blocks"
+    for wrong in '' , resid_pre, embed logits resid_pre0; do
+        run act-patch -m "$HF" -s "$wrong" <<<"$PAIR"
+        expect 2 "--sweep: '"
+    done
+    run act-patch -m "$HF" -d denoise <<<"$PAIR"
+    expect 2 "--direction: 'denoise' is not denoising, noising or both"
+    run act-patch -m "$NANO" --clean or -a r
+    expect 2 "a pair needs --clean, --corrupted and --answer"
+    run act-patch -m "$NANO" -f pairs.jsonl --clean or --corrupted to -a r
+    expect 2 "--file: holds the pairs"
+    run act-patch -m "$NANO" --bos --clean or --corrupted to -a r
+    expect 2 "--bos: this model has no beginning-of-text token"
+    run act-patch --clean or --corrupted to -a r
+    expect 2 "no model"
+}
+
+@test "bad pairs: exit 3 with the line" {
+    run act-patch -m "$HF" </dev/null
+    expect 3 "no prompts"
+    run act-patch -m "$HF" <<<'{"tokens":[1,2],"answer":3}'
+    expect 3 'standard input:1: no "corrupted"'
+    run act-patch -m "$HF" <<<'{"clean":[1],"corrupted":[2]}'
+    expect 3 'standard input:1: no "answer"'
+    run act-patch -m "$HF" <<<'{"clean":[1,'
+    expect 3 "standard input:1"
+}
+
+# stream ITEM-JSON SELECTOR [OPTION]...: a stream of the HF model
+stream() {
+    local json=$1 select=$2
+    shift 2
+    gpt-run -m "$HF" -f - -s "$select" "$@" <<<"$json"
+}
+CLEAN='{"tokens":[3,14,15,9,26,5,7,8]}'
+CORRUPTED='{"tokens":[3,14,27,18,28,18,2,8]}'
+
+@test "--source: a stream of the other run gives the same table, both directions" {
+    echo "$PAIR" >pair
+    act-patch -m "$HF" -f pair -s z,resid_pre,pattern --no-history >denoising
+    stream "$CLEAN" z,resid_pre,pattern,q | # q is passed over
+        act-patch -m "$HF" -f pair -s z,resid_pre,pattern --source - --no-history | diff denoising -
+    act-patch -m "$HF" -f pair -s z -d noising --no-history >noising
+    stream "$CORRUPTED" z >other.act
+    act-patch -m "$HF" -f pair -s z -d noising --source other.act --no-history | diff noising -
+    # cut short, the run needs only the first positions of the source
+    act-patch -m "$HF" -f pair -s pattern --answer-pos 3 --no-history >cut
+    stream "$CLEAN" pattern |
+        act-patch -m "$HF" -f pair -s pattern --answer-pos 3 --source - --no-history | diff cut -
+    # its history is kept
+    act-patch -m "$HF" -f pair -s z -d noising --source other.act | grep -F '# gpt-run -m'
+}
+
+@test "--source: edited activations; the baselines stay those of the prompts" {
+    echo "$PAIR" >pair
+    act-patch -m "$HF" -f pair -s z --no-history >plain
+    stream "$CLEAN" z -e 'scale z 0' |
+        act-patch -m "$HF" -f pair -s z --source - --no-history >zeroed
+    cut -f 10,11 plain | diff - <(cut -f 10,11 zeroed)
+    ! cut -f 9 plain | cmp -s - <(cut -f 9 zeroed)
+    # pasting zeros is the same as setting the head to zero in the corrupted run
+    gpt-run -m "$HF" -f - --top 29 -e 'zero z1[head=1]' <<<"$CORRUPTED" >top
+    want=$(awk -F '\t' '$4 == 16 || $4 == 21 { s += $6 / 2 } $4 == 9 { s -= $6 } END { print s }' top)
+    got=$(rows zeroed '$4 == 1 && $6 == 1' | cut -f 9)
+    awk -v a="$want" -v b="$got" 'BEGIN { exit !(b != "" && a - b < 1e-4 && b - a < 1e-4) }'
+}
+
+@test "--source: another model's stream, other tokens, missing or sliced hook points: exit 3" {
+    echo "$PAIR" >pair
+    gpt-run -m "$NANO" -p "to be" -s z >nano.act
+    run act-patch -m "$HF" -f pair -s z --source nano.act
+    expect 3 "nano.act: comes from model "
+    [[ "$output" =~ from\ model\ [0-9a-f]{16}.*not\ from\ [0-9a-f]{16} ]]
+    stream "$CORRUPTED" z >corrupted.act
+    run act-patch -m "$HF" -f pair -s z --source corrupted.act
+    expect 3 "its tokens are not those of the prompt"
+    stream "$CLEAN" z0 >layer0.act
+    run act-patch -m "$HF" -f pair -s z --source layer0.act
+    expect 3 "no record of blocks.1.attn.hook_z"
+    stream "$CLEAN" 'z[head=0]' >head.act
+    run act-patch -m "$HF" -f pair -s z --source head.act
+    expect 3 "not the whole hook point for 8 positions"
+    stream "$CLEAN" 'resid_pre[pos=1:]' >pos.act
+    run act-patch -m "$HF" -f pair --source pos.act
+    expect 3 "not the whole hook point"
+}
+
+@test "--source: items and pairs must match in number; cut streams; stdin for both" {
+    printf '%s\n' "$PAIR" "$PAIR" >pairs
+    stream "$CLEAN"$'\n'"$CLEAN" z >two.act
+    act-patch -m "$HF" -f pairs -s z --source two.act >got
+    [ "$(rows got | cut -f 2- | sort | uniq -c | awk '$1 == 2' | wc -l)" -eq 4 ]
+    stream "$CLEAN" z >one.act
+    run act-patch -m "$HF" -f pairs -s z --source one.act -o table
+    expect 3 "one.act: has 1 items, fewer than there are pairs"
+    [ ! -e table ]
+    head -n 1 pairs >pair
+    run act-patch -m "$HF" -f pair -s z --source two.act -o table
+    expect 3 "two.act: has more items than there are pairs (1)"
+    for n in 1 30 200 $(($(wc -c <one.act) - 1)); do
+        head -c "$n" one.act >cut.act
+        run act-patch -m "$HF" -f pair -s z --source cut.act -o table
+        expect 3 "cut.act"
+    done
+    [ ! -e table ]
+    run act-patch -m "$HF" -f pair -s z -d both --source one.act
+    expect 2 "--source: replaces one run"
+    run act-patch -m "$HF" -s z --source - <<<"$PAIR"
+    expect 2 "--source: standard input cannot be the pairs' file too"
+}
+
+@test "the real checkpoint: the first cells of TransformerLens's resid_pre sweep" {
+    need_reference
+    act-patch -m "$ACTUTILS_REFERENCE/nanogpt-cpu" --clean $'ROMEO:\nI love you, my lord' \
+        --corrupted $'JULIET\nI hate you, my lord' -a s -w e >got 2>err
+    rows got '$4 == 0 && $5 < 3' | cut -f 9 | paste -sd ' ' >ld
+    # patch/get_act_patch_resid_pre[0, 0:3], clean_metric, corrupt_metric
+    awk '{ n += ($1 - .7149589) ^ 2 + ($2 - .68599033) ^ 2 + ($3 - .6508632) ^ 2 }
+         END { exit !(NR == 1 && n < 1e-8) }' ld
+    rows got '$10 - .7427602 < 1e-4 && $11 - .6963775 < 1e-4' | wc -l | grep -qx 104
+}
