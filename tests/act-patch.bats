@@ -116,7 +116,7 @@ J
 @test "bad usage: exit 2 with what is missing or wrong" {
     run act-patch -m "$HF" -s resid_pree <<<"$PAIR"
     expect 2 "--sweep: 'resid_pree' is no hook point of this model's blocks"
-    for wrong in '' , resid_pre, embed logits resid_pre0; do
+    for wrong in '' , 'resid_pre,' embed logits resid_pre0; do
         run act-patch -m "$HF" -s "$wrong" <<<"$PAIR"
         expect 2 "--sweep: '"
     done
@@ -157,13 +157,13 @@ CORRUPTED='{"tokens":[3,14,27,18,28,18,2,8]}'
     act-patch -m "$HF" -f pair -s z,resid_pre,pattern --no-history >denoising
     stream "$CLEAN" z,resid_pre,pattern,q | # q is passed over
         act-patch -m "$HF" -f pair -s z,resid_pre,pattern --source - --no-history | diff denoising -
-    act-patch -m "$HF" -f pair -s z -d noising --no-history >noising
+    act-patch -m "$HF" -f pair -s z -d noising --no-history >reverse
     stream "$CORRUPTED" z >other.act
-    act-patch -m "$HF" -f pair -s z -d noising --source other.act --no-history | diff noising -
+    act-patch -m "$HF" -f pair -s z -d noising --source other.act --no-history | diff reverse -
     # cut short, the run needs only the first positions of the source
-    act-patch -m "$HF" -f pair -s pattern --answer-pos 3 --no-history >cut
+    act-patch -m "$HF" -f pair -s pattern --answer-pos 3 --no-history >early
     stream "$CLEAN" pattern |
-        act-patch -m "$HF" -f pair -s pattern --answer-pos 3 --source - --no-history | diff cut -
+        act-patch -m "$HF" -f pair -s pattern --answer-pos 3 --source - --no-history | diff early -
     # its history is kept
     act-patch -m "$HF" -f pair -s z -d noising --source other.act | grep -F '# gpt-run -m'
 }
@@ -174,7 +174,8 @@ CORRUPTED='{"tokens":[3,14,27,18,28,18,2,8]}'
     stream "$CLEAN" z -e 'scale z 0' |
         act-patch -m "$HF" -f pair -s z --source - --no-history >zeroed
     cut -f 10,11 plain | diff - <(cut -f 10,11 zeroed)
-    ! cut -f 9 plain | cmp -s - <(cut -f 9 zeroed)
+    run diff <(cut -f 9 plain) <(cut -f 9 zeroed)
+    expect 1
     # pasting zeros is the same as setting the head to zero in the corrupted run
     gpt-run -m "$HF" -f - --top 29 -e 'zero z1[head=1]' <<<"$CORRUPTED" >top
     want=$(awk -F '\t' '$4 == 16 || $4 == 21 { s += $6 / 2 } $4 == 9 { s -= $6 } END { print s }' top)
