@@ -116,7 +116,7 @@ J
 @test "bad usage: exit 2 with what is missing or wrong" {
     run act-patch -m "$HF" -s resid_pree <<<"$PAIR"
     expect 2 "--sweep: 'resid_pree' is no hook point of this model's blocks"
-    for wrong in '' , 'resid_pre,' embed logits resid_pre0; do
+    for wrong in '' ',' 'resid_pre,' embed logits resid_pre0; do
         run act-patch -m "$HF" -s "$wrong" <<<"$PAIR"
         expect 2 "--sweep: '"
     done

@@ -28,24 +28,24 @@ rows() {
 
 @test "the last layer is the model: --top equals gpt-run's table of next tokens" {
     printf '%s\n' 'to be, or not' 'be' >prompts
-    gpt-run -m "$NANO" -f prompts --top 9 --all-positions | grep -v '^#' | cut -f 1,2,3,4,5,7,8 >model
-    gpt-run -m "$NANO" -f prompts -s resid_post | lens -m "$NANO" --top 9 >lens
-    { echo 'item pos rank id token prob logprob' | tr ' ' '\t'; rows lens '$3 == 2' |
+    gpt-run -m "$NANO" -f prompts --top 9 --all-positions | grep -v '^#' | cut -f 1,2,3,4,5,7,8 >own
+    gpt-run -m "$NANO" -f prompts -s resid_post | lens -m "$NANO" --top 9 >table
+    { echo 'item pos rank id token prob logprob' | tr ' ' '\t'; rows table '$3 == 2' |
         cut -f 1,4,6,7,8,9,10; } >last
-    [ "$(wc -l <model)" -eq $((15 * 9 + 1)) ]
+    [ "$(wc -l <own)" -eq $((15 * 9 + 1)) ]
     # 1e-5: the same float32 logits out of matrix products of other shapes
-    same_table model last 1e-5
+    same_table own last 1e-5
 }
 
 @test "the target is the next token: at the last layer its log-probability is gpt-run's loss" {
     gpt-run -m "$NANO" -p 'to be, or not' --loss | grep -v '^#' | cut -f 2,4,5 | sed 1d >loss
-    gpt-run -m "$NANO" -p 'to be, or not' -s resid_post2 | lens -m "$NANO" >lens
-    rows lens '$4 < 12' | awk -F '\t' '{ printf "%d\t%s\t%.9g\n", $4 + 1, $10, -$13 }' >target
+    gpt-run -m "$NANO" -p 'to be, or not' -s resid_post2 | lens -m "$NANO" >table
+    rows table '$4 < 12' | awk -F '\t' '{ printf "%d\t%s\t%.9g\n", $4 + 1, $10, -$13 }' >target
     { echo header; cat loss; } >a
     { echo header; cat target; } >b
     same_table a b 1e-5
     # nothing comes after the last one
-    [ "$(rows lens '$4 == 12 && $10 == "" && $11 == "nan" && $12 == "nan" && $13 == "nan"' | wc -l)" -eq 1 ]
+    [ "$(rows table '$4 == 12 && $10 == "" && $11 == "nan" && $12 == "nan" && $13 == "nan"' | wc -l)" -eq 1 ]
 }
 
 @test "--token: a named token, by text and by id" {
@@ -108,11 +108,11 @@ rows() {
 }
 
 @test "half precision streams: close to the real thing" {
-    gpt-run -m "$NANO" -p 'to be' -s resid_post | lens -m "$NANO" | grep -v '^#' >f32
-    gpt-run -m "$NANO" -p 'to be' -s resid_post --dtype f16 | lens -m "$NANO" | grep -v '^#' >f16
+    gpt-run -m "$NANO" -p 'to be' -s resid_post | lens -m "$NANO" | grep -v '^#' >single
+    gpt-run -m "$NANO" -p 'to be' -s resid_post --dtype f16 | lens -m "$NANO" | grep -v '^#' >half
     # f16 keeps 11 bits: logits of order 10 to about .01
-    same_table f32 f16 0.05
-    run cmp f32 f16
+    same_table single half 0.05
+    run cmp single half
     expect 1
 }
 
@@ -158,8 +158,8 @@ rows() {
         { grep -v '^#' whole | head -n 1; rows whole "\$4 == $p"; } >want
         same_table one want 1e-5
     done
-    gpt-run -m "$model" -f text --whole --top 3 --all-positions | grep -v '^#' | cut -f 2,3,4,8 >model
-    { head -n 1 model; lens -m "$model" --top 3 s.act | rows /dev/stdin '$2 == "resid_post" && $3 == 3' |
+    gpt-run -m "$model" -f text --whole --top 3 --all-positions | grep -v '^#' | cut -f 2,3,4,8 >own
+    { head -n 1 own; lens -m "$model" --top 3 s.act | rows /dev/stdin '$2 == "resid_post" && $3 == 3' |
         cut -f 4,6,7,10; } >last
-    same_table model last 1e-4
+    same_table own last 1e-4
 }
