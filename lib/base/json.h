@@ -23,12 +23,12 @@ bool json_is_array(const struct json *v);
 bool json_is_object(const struct json *v);
 bool json_is_null(const struct json *v);
 bool json_is_int(const struct json *v); /* true only for integers, not 1.0 */
-size_t json_len(const struct json *v); /* elements of an array, members of an object, else 0 */
+size_t json_len(const struct json *v);  /* elements of an array, members of an object, else 0 */
 
 /* The string's bytes (may hold NUL; *n is its length, n may be NULL); NULL if not a string. */
 const char *json_str(const struct json *v, size_t *n);
-int64_t json_int(const struct json *v, int64_t otherwise);  /* integers only */
-double json_num(const struct json *v, double otherwise);    /* integers and reals */
+int64_t json_int(const struct json *v, int64_t otherwise); /* integers only */
+double json_num(const struct json *v, double otherwise);   /* integers and reals */
 bool json_bool(const struct json *v, bool otherwise);
 
 /* Calls fn for each member of an object, in the order of the text; stops at the first nonzero

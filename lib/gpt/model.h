@@ -47,10 +47,10 @@ struct gpt_model {
     struct gpt_store *store;   /* the maps and copies behind the pointers; private to model*.c */
 };
 
-/* The id is 64-bit FNV-1a over the config as JSON and, for each parameter of params.def in order, its
-   name, its two sizes and 32 values spread over it in [in, out] order: the same for a checkpoint and
-   its conversions (absent biases count as zeros), independent of path and layout, and made without
-   reading all weights.
+/* The id is 64-bit FNV-1a over the config as JSON and, for each parameter of params.def in order,
+   its name, its two sizes and 32 values spread over it in [in, out] order: the same for a
+   checkpoint and its conversions (absent biases count as zeros), independent of path and layout,
+   and made without reading all weights.
 
    NULL with *e: ERR_SYS when unreadable, ERR_DATA when it is not a model that we read (then the
    message says what it is instead, if that can be told). Free with gpt_close. */
