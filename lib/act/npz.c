@@ -12,6 +12,9 @@ struct member {
     bool stored;  /* its bytes lie in the map, at `offset` */
     bool checked; /* their CRC was compared */
     uint64_t offset;
+    /* If compressed, and read up to value `at` but not to its end: */
+    struct zip_entry *open;
+    uint64_t at;
 };
 
 struct npz {
@@ -20,10 +23,6 @@ struct npz {
     struct zip_file *zip;
     struct member *member;
     size_t n, cap;
-    /* The compressed member being read, and the value it has got to. */
-    struct zip_entry *open;
-    size_t open_member;
-    uint64_t at;
     unsigned char chunk[1 << 16];
 };
 
@@ -85,9 +84,10 @@ void npz_close(struct npz *z)
 {
     if (!z)
         return;
-    zip_entry_close(z->open);
-    for (size_t i = 0; i < z->n; i++)
+    for (size_t i = 0; i < z->n; i++) {
+        zip_entry_close(z->member[i].open);
         free(z->member[i].array.name);
+    }
     free(z->member);
     if (z->zip)
         zip_file_close(z->zip);
@@ -147,43 +147,45 @@ static int check_crc(struct npz *z, struct member *m, struct err *e)
     return rc;
 }
 
-/* Makes the open entry stand at value `first` of member i. */
-static int seek_to(struct npz *z, size_t i, uint64_t first, struct err *e)
+/* Makes the member's open entry stand at value `first`. */
+static int seek_to(struct npz *z, struct member *m, uint64_t first, struct err *e)
 {
-    const struct npy_header *h = &z->member[i].array.npy;
-    if (z->open && (z->open_member != i || z->at > first)) {
-        zip_entry_close(z->open);
-        z->open = NULL;
+    const struct npy_header *h = &m->array.npy;
+    if (m->open && m->at > first) {
+        zip_entry_close(m->open);
+        m->open = NULL;
     }
-    if (!z->open) {
-        z->open = zip_entry_open(z->zip, z->member[i].entry, e);
-        if (!z->open || zip_entry_read(z->open, NULL, h->start, e))
+    if (!m->open) {
+        m->at = 0;
+        m->open = zip_entry_open(z->zip, m->entry, e);
+        if (!m->open || zip_entry_read(m->open, NULL, h->start, e))
             return -1;
-        z->open_member = i;
-        z->at = 0;
     }
-    if (zip_entry_read(z->open, NULL, (first - z->at) * h->width, e))
+    if (zip_entry_read(m->open, NULL, (first - m->at) * h->width, e))
         return -1;
-    z->at = first;
+    m->at = first;
     return 0;
 }
 
-static int inflate_values(struct npz *z, size_t i, uint64_t first, size_t n, void *values,
+static int inflate_values(struct npz *z, struct member *m, uint64_t first, size_t n, void *values,
                           struct err *e)
 {
-    const struct npy_header *h = &z->member[i].array.npy;
-    if (seek_to(z, i, first, e))
-        return -1;
-    for (size_t done = 0; done < n;) {
+    const struct npy_header *h = &m->array.npy;
+    int rc = seek_to(z, m, first, e);
+    for (size_t done = 0; rc == 0 && done < n;) {
         size_t k = sizeof z->chunk / h->width;
         k = n - done < k ? n - done : k;
-        if (zip_entry_read(z->open, z->chunk, k * h->width, e) ||
-            npy_convert(h->type, z->chunk, k, (float *)values + done, e))
-            return -1;
+        rc = zip_entry_read(m->open, z->chunk, k * h->width, e);
+        if (rc == 0 && npy_convert(h->type, z->chunk, k, (float *)values + done, e))
+            rc = err_prefix(e, "%s: %s", z->path, m->array.name);
         done += k;
-        z->at += k;
+        m->at += k;
     }
-    return 0;
+    if (rc || m->at == h->count) {
+        zip_entry_close(m->open);
+        m->open = NULL;
+    }
+    return rc;
 }
 
 int npz_values(struct npz *z, size_t i, uint64_t first, size_t n, void *values, struct err *e)
@@ -196,7 +198,7 @@ int npz_values(struct npz *z, size_t i, uint64_t first, size_t n, void *values, 
         return err_set(e, ERR_USAGE, "%s: %s: more values asked for than the %llu there are",
                        z->path, m->array.name, (unsigned long long)h->count);
     if (!m->stored)
-        return inflate_values(z, i, first, n, values, e);
+        return inflate_values(z, m, first, n, values, e);
     if (check_crc(z, m, e))
         return -1;
     const unsigned char *p = z->map.base + m->offset + h->start + first * h->width;
