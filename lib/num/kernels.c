@@ -130,12 +130,21 @@ void num_add(float *y, const float *x, size_t n)
         y[i] += x[i];
 }
 
+/* Sixteen maxima side by side: clang does not vectorise a max reduction, since NaNs forbid it to
+   change the order. NaNs are passed over. */
 static float row_max(const float *x, size_t n)
 {
-    float m = -INFINITY;
-#pragma omp simd reduction(max : m)
-    for (size_t i = 0; i < n; i++)
+    float lane[16], m = -INFINITY;
+    size_t i = 0;
+    for (int j = 0; j < 16; j++)
+        lane[j] = -INFINITY;
+    for (; i + 16 <= n; i += 16)
+        for (int j = 0; j < 16; j++)
+            lane[j] = x[i + (size_t)j] > lane[j] ? x[i + (size_t)j] : lane[j];
+    for (; i < n; i++)
         m = x[i] > m ? x[i] : m;
+    for (int j = 0; j < 16; j++)
+        m = lane[j] > m ? lane[j] : m;
     return m;
 }
 
