@@ -138,9 +138,11 @@ static float row_max(const float *x, size_t n)
     size_t i = 0;
     for (int j = 0; j < 16; j++)
         lane[j] = -INFINITY;
-    for (; i + 16 <= n; i += 16)
+    for (; i + 16 <= n; i += 16) {
+#pragma omp simd
         for (int j = 0; j < 16; j++)
             lane[j] = x[i + (size_t)j] > lane[j] ? x[i + (size_t)j] : lane[j];
+    }
     for (; i < n; i++)
         m = x[i] > m ? x[i] : m;
     for (int j = 0; j < 16; j++)
