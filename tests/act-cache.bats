@@ -49,27 +49,6 @@ names() {
     act-diff one-batch.npz one.npz
 }
 
-@test "npz out: the arrays are byte for byte what NumPy writes" {
-    command -v unzip >/dev/null || skip "no unzip(1)"
-    act-cache batch.act -i 0 --to-npz one.npz
-    act-cache batch.act --batch --to-npz batch.npz
-    for name in logits hook_embed blocks.0.attn.hook_attn_scores blocks.0.attn.hook_z; do
-        unzip -p "$NPZ/one.npz" "$name.npy" >numpy
-        [ -s numpy ]
-        unzip -p one.npz "$name.npy" | cmp - numpy
-    done
-    for name in hook_embed blocks.0.attn.hook_z; do
-        unzip -p "$NPZ/batch.npz" "cache/$name.npy" >numpy
-        unzip -p batch.npz "$name.npy" | cmp - numpy
-    done
-    unzip -tq batch.npz
-    act-cache "$NPZ/stored.npz" -s f2,i4 --to-npz kinds.npz
-    unzip -p "$NPZ/stored.npz" f2.npy >numpy
-    unzip -p kinds.npz f2.npy | cmp - numpy
-    unzip -p "$NPZ/stored.npz" i4.npy >numpy
-    unzip -p kinds.npz i4.npy | cmp - numpy
-}
-
 @test "npz out: several items of different lengths get numbers, but make no batch" {
     printf '{"tokens":[1,2,3]}\n{"tokens":[4,5]}\n' | gpt-run -m "$HF" -s resid_post -o two.act
     act-cache two.act --to-npz two.npz

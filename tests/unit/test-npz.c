@@ -276,6 +276,48 @@ static void written_is_read(void)
     unlink(path);
 }
 
+/* What NumPy wrote, written again by us: the members' bytes are the same. */
+static void written_as_numpy_does(void)
+{
+    struct err e = {0};
+    char path[64];
+    FILE *f = fopen(temporary(path), "wb");
+    struct npz_writer *w = npz_writer_open(fileno(f), &e);
+    struct npz *z = npz_open(FIXTURES "one.npz", &e);
+    for (size_t i = 0; z && i < npz_count(z); i++) {
+        const struct npz_array *a = npz_array(z, i);
+        if (a->npy.type != NPY_F4)
+            continue;
+        float *v = values(z, a->name, &e);
+        CHECK(npz_write_begin(w, a->name, ACT_F32, a->npy.dims, a->npy.n_dims, &e) == 0 &&
+              npz_write_values(w, v, a->npy.count, &e) == 0);
+        free(v);
+    }
+    npz_close(z);
+    CHECK(npz_writer_finish(w, &e) == 0);
+    npz_writer_free(w);
+    fclose(f);
+
+    struct io_map ours, theirs;
+    CHECK(io_map_open(&ours, path, &e) == 0 && io_map_open(&theirs, FIXTURES "one.npz", &e) == 0);
+    struct zip_file *a = zip_file_open(&ours, path, &e), *b = zip_file_open(&theirs, "one", &e);
+    CHECK(a && b && zip_file_count(a) == 5);
+    for (size_t i = 0; a && b && i < zip_file_count(a); i++) {
+        struct buf x = {0}, y = {0};
+        int64_t k = zip_file_find(b, zip_file_name(a, i));
+        CHECK(k >= 0 && zip_file_read(a, i, 1 << 20, &x, &e) == 0 &&
+              zip_file_read(b, (size_t)k, 1 << 20, &y, &e) == 0);
+        CHECK(x.len == y.len && memcmp(x.p, y.p, x.len) == 0);
+        buf_release(&x);
+        buf_release(&y);
+    }
+    zip_file_close(a);
+    zip_file_close(b);
+    io_map_close(&ours);
+    io_map_close(&theirs);
+    unlink(path);
+}
+
 /* An array that is given too few or too many values is an error, not a broken archive. */
 static void wrong_counts(void)
 {
@@ -338,6 +380,7 @@ int main(void)
     RUN(hostile_headers);
     RUN(cut_headers);
     RUN(written_is_read);
+    RUN(written_as_numpy_does);
     RUN(wrong_counts);
     RUN(damage);
     return test_done();
