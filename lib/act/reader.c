@@ -174,8 +174,10 @@ int act_reader_next(struct act_reader *r, struct err *e)
         case FRAME_END:
             return read_end(r, e);
         case FRAME_HEADER:
+            err_set(e, ERR_DATA, "a second one");
+            return reader_fail_frame(r, e);
         case FRAME_BLOCK:
-            err_set(e, ERR_DATA, "it should not be here");
+            err_set(e, ERR_DATA, "no record has values left for it");
             return reader_fail_frame(r, e);
         default:
             if (reader_ignore(r, e))
