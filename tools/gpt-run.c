@@ -1,25 +1,12 @@
 /* gpt-run - one forward pass a prompt: a stream of activations, or tables of its predictions. */
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/mem.h"
-#include "bridge/edit_source.h"
-#include "bridge/emit.h"
 #include "cli/tool.h"
 #include "cli/tsv.h"
 #include "common/model_in.h"
-#include "common/next_token.h"
 #include "common/run_cost.h"
 #include "common/run_generate.h"
-#include "gpt/edit.h"
-#include "gpt/prompt.h"
-
-/* Rows of one pass: enough for fast matrix products. */
-#define BATCH_ROWS 1024
-/* Floats kept of a pass over several items (16 MB); larger items go one by one. */
-#define BATCH_FLOATS (4 << 20)
+#include "common/run_passes.h"
 
 static struct {
     struct prompt_in prompts;
@@ -29,111 +16,6 @@ static struct {
     double temperature;
     bool loss, mean_loss, all, cost;
 } args = {.dtype = "f32", .temperature = 1, .level = 1};
-
-/* What the hook function needs to know. */
-struct run {
-    struct gpt_model *m;
-    struct gpt_work *work;
-    struct gpt_plan plan;
-    struct gpt_edits edits;
-    struct edit_source source;
-    struct buf edit_text;
-    struct gpt_selection sel;
-    struct emit *emit;
-    struct act_writer *writer;
-    struct outfile out;
-    struct tsv tsv;
-    struct next_token table;
-    struct act_item *item; /* of the batch */
-    struct gpt_seq *seq;
-    size_t n, cap_item, cap_seq;
-    uint64_t done; /* items before the batch */
-};
-
-static int hook(void *user, struct gpt_point at, int i, const struct gpt_view *v, struct err *e)
-{
-    struct run *r = user;
-    int n = r->seq[i].n, first = gpt_work_first_row(r->work);
-    if (gpt_edits_apply(&r->edits, at, v, (struct gpt_span){first, n, n}, e))
-        return -1;
-    if (at.hook == HOOK_LOGITS && r->table.out &&
-        next_token_rows(&r->table, r->done + (uint64_t)i, r->seq[i].tokens, n, first, v, e))
-        return -1;
-    return r->emit ? emit_hook(r->emit, at, i, v, first, e) : 0;
-}
-
-static int run_batch(struct run *r, struct err *e)
-{
-    int rc = 0;
-    if (r->n == 0)
-        return 0;
-    if (r->emit)
-        rc = emit_begin(r->emit, r->item, (int)r->n, e);
-    if (rc == 0)
-        rc = gpt_forward(r->m, r->work, r->seq, (int)r->n, &r->plan, e);
-    if (rc == 0 && r->emit)
-        rc = emit_end(r->emit, e);
-    for (size_t i = 0; i < r->n; i++) {
-        if (rc == 0 && r->table.out)
-            rc = next_token_item_end(&r->table, r->done + i, e);
-        act_item_release(&r->item[i]);
-    }
-    r->done += r->n;
-    r->n = 0;
-    return rc;
-}
-
-/* Copies the prompt into the batch; runs the batch first when it is full. */
-static int add_item(struct run *r, const struct gpt_prompt *p, size_t *rows, struct err *e)
-{
-    double floats = r->emit ? emit_floats(r->emit, (int)p->tokens.n) : 0;
-    double limit = fmin(BATCH_ROWS, floats > 0 ? BATCH_FLOATS / floats * (double)p->tokens.n : 1e9);
-    if (r->n && (r->source.any || (double)(*rows + p->tokens.n) > limit)) {
-        if (run_batch(r, e))
-            return -1;
-        *rows = 0;
-    }
-    if (mem_grow(&r->item, &r->cap_item, r->n + 1, sizeof *r->item, e) ||
-        mem_grow(&r->seq, &r->cap_seq, r->n + 1, sizeof *r->seq, e))
-        return -1;
-    if (edit_source_resolve(&r->source, &r->edits, (int)p->tokens.n, e))
-        return -1;
-    struct act_item *it = &r->item[r->n];
-    *it = (struct act_item){0};
-    if (emit_item_tokens(it, r->m->vocab, p->tokens.p, p->tokens.n, e))
-        return -1;
-    r->n++;
-    it->label = mem_strdup(p->label.p, e);
-    it->edits = mem_strdup(r->edit_text.p ? r->edit_text.p : "", e);
-    if (!it->label || !it->edits)
-        return -1;
-    *rows += p->tokens.n;
-    r->seq[r->n - 1] = (struct gpt_seq){.tokens = it->tokens, .n = (int)p->tokens.n};
-    return 0;
-}
-
-static int run_all(struct run *r, struct prompt_source *src, struct err *e)
-{
-    struct gpt_prompt p = {0};
-    struct progress progress;
-    size_t rows = 0;
-    int rc;
-    progress_begin(&progress, "prompts", 0);
-    while ((rc = prompt_next(src, &p, e)) > 0) {
-        if (add_item(r, &p, &rows, e)) {
-            rc = -1;
-            break;
-        }
-        progress_update(&progress, (double)(r->done + r->n));
-    }
-    if (rc == 0)
-        rc = run_batch(r, e);
-    for (size_t i = 0; i < r->n; i++)
-        act_item_release(&r->item[i]);
-    progress_end(&progress);
-    gpt_prompt_release(&p);
-    return rc;
-}
 
 static int open_stream(struct run *r, struct err *e)
 {
@@ -182,8 +64,7 @@ static int setup(struct run *r, struct err *e)
 {
     if (gpt_plan_init(&r->plan, &r->m->cfg, e))
         return -1;
-    r->plan.fn = hook;
-    r->plan.user = r;
+    run_plan(r);
     r->work = gpt_work_new(e);
     if (!r->work || edits_in(&args.edit, args.edit_file, r->m, &r->edits, &r->edit_text, e) ||
         edit_source_open(&r->source, &r->edits, r->m, e))
@@ -217,8 +98,7 @@ static void release(struct run *r)
     buf_release(&r->edit_text);
     gpt_plan_release(&r->plan);
     gpt_work_free(r->work);
-    free(r->item);
-    free(r->seq);
+    run_passes_free(r);
     gpt_close(r->m);
 }
 
@@ -240,7 +120,7 @@ static int work(struct run *r, struct err *e)
     } else if (rc == 0 && args.cost) {
         rc = run_cost(r->m, src, &r->plan, r->emit, args.output, e);
     } else if (rc == 0) {
-        rc = run_all(r, src, e);
+        rc = run_passes(r, src, e);
         rc = rc ? rc : finish(r, e);
     }
     prompt_close(src);

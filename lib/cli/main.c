@@ -42,9 +42,18 @@ static int run(int argc, char **argv, struct err *e)
     return TOOL.run(n_args, argv, e);
 }
 
+/* Messages may quote foreign bytes: control characters must not reach a terminal. */
+static void print_error(struct err *e)
+{
+    for (char *s = e->msg; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = '?';
+    fprintf(stderr, "%s: %s\n", TOOL.name, e->msg);
+}
+
 /* Programs of a pipe share the cores. libgomp's threads wait by spinning for milliseconds, which
-   takes the core from the program that they wait for: eight times slower on a busy machine. It reads
-   its environment before main begins, so the only way to tell it is to begin again. */
+   takes the core from the program that they wait for: eight times slower on a busy machine. It
+   reads its environment before main begins, so the only way to tell it is to begin again. */
 static void begin_with_patient_threads(char **argv)
 {
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
@@ -65,7 +74,7 @@ int main(int argc, char **argv)
     if (close(STDOUT_FILENO) != 0 && errno != EBADF && rc >= 0)
         rc = err_sys(&e, "standard output");
     if (rc < 0) {
-        fprintf(stderr, "%s: %s\n", TOOL.name, e.msg);
+        print_error(&e);
         return e.kind;
     }
     return rc;
