@@ -123,7 +123,7 @@ int lens_read(struct lens *l, const struct lens_row *row, size_t n, struct lens_
             if (metric_dist_set(&l->final[l->slot[i]], l->logits + i * v, v, e))
                 return -1;
         }
-#pragma omp parallel for
+#pragma omp parallel for if (n * v > 65536)
     for (size_t i = 0; i < n; i++) {
         l->lse[i] = num_logsumexp(l->logits + i * v, v);
         describe(l, row, i, &stat[i]);
