@@ -252,7 +252,7 @@ const struct tool TOOL = {
     .examples =
         "  gpt-run -m ckpt.pt -p 'To be, or not to b' -s resid_post | lens -m ckpt.pt\n"
         "  gpt-run -m ckpt.pt -f prompts.txt -s resid_post | lens -m ckpt.pt --pos -1 --top 5\n"
-        "  lens -m ckpt.pt --token e resid.act | awk '$4 == 3' | column -ts $'\\t'\n",
+        "  lens -m ckpt.pt --token e resid.act | awk -F '\\t' '$4 == 3' | column -ts $'\\t'\n",
     .opts = opts,
     .min_args = 0,
     .max_args = 1,
