@@ -1,0 +1,121 @@
+# report.mk - tables and pictures of one model.
+#
+#     make report MODEL=path/to/checkpoint                    (from the project's folder)
+#     make -f /usr/local/share/actutils/pipelines/report.mk MODEL=… OUT=…   (installed)
+#
+# Every table is made by one pipe of the suite's tools, every picture by one gnuplot script from one
+# table. What exists and is up to date is left alone, so a run that was stopped goes on.
+#
+#     MODEL    the checkpoint: what gpt-run -m opens
+#     OUT      folder for the results (default: report)
+#     PROMPT   text for the lens (default: the clean prompt of the pair)
+#     PAIR     what to patch: a JSON line with clean, corrupted, answer, wrong; or a file of such
+#              lines, of which the first counts (default: one of share/prompts that the model can read)
+#     TEXT     file of text, or of prompts as JSON Lines, for the neurons (default: likewise)
+#     BOS      1: put the model's beginning-of-text token before every text
+#     BIN      folder of the tools (default: those on PATH)
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+.PHONY: all
+
+HERE := $(dir $(lastword $(MAKEFILE_LIST)))
+SHARE := $(firstword $(wildcard $(HERE)../share $(HERE)..))
+OUT ?= report
+BIN ?=
+ifneq ($(BIN),)
+export PATH := $(if $(filter /%,$(BIN)),,$(CURDIR)/)$(BIN):$(PATH)
+endif
+
+ifeq ($(strip $(MODEL)),)
+override MODEL := $(wildcard $(HERE)../tests/fixtures/forward/nano)
+ifeq ($(MODEL),)
+$(error which model? make report MODEL=path/to/checkpoint)
+endif
+$(info report: no MODEL=path/to/checkpoint given: a tiny model with made-up weights serves to show what a report is)
+endif
+
+# One change of what was asked for makes everything anew; so does another model at the same path.
+quote = '$(subst ','\'',$1)'
+SETTINGS := MODEL=$(MODEL) $(shell stat -Lc '%s %Y' -- $(call quote,$(MODEL))) PROMPT=$(PROMPT) PAIR=$(PAIR) TEXT=$(TEXT) BOS=$(BOS)
+ifneq ($(file <$(OUT)/.settings),$(SETTINGS))
+$(shell mkdir -p $(call quote,$(OUT)))
+$(file >$(OUT)/.settings,$(SETTINGS))
+endif
+export MODEL PROMPT PAIR TEXT
+LC_ALL := C.UTF-8
+export LC_ALL
+
+# The tools of a rule are among its prerequisites where they are built here.
+tool = $(foreach t,$1,$(wildcard $(BIN:%=%/)$t))
+BOS_FLAG := $(if $(filter-out 0,$(BOS)),--bos)
+PICTURES := lens lens-layers heads patch patch-heads neurons
+TABLES := lens heads patch neurons
+made = $(addprefix $(OUT)/,$1)
+
+# neurons.txt is the table in columns; gnuplot draws the others as text.
+FILES := $(call made,$(TABLES:%=%.tsv) $(foreach p,$(PICTURES),$p.png $p.svg $p.txt))
+
+all: $(OUT)/index.html
+
+# --- what the model is run on ---
+
+$(OUT)/model.txt: $(OUT)/.settings $(call tool,gpt-run act-info)
+	echo '{"tokens":[0]}' | gpt-run -m "$$MODEL" -s embed | act-info >$@
+
+$(OUT)/model.json: $(OUT)/model.txt
+	sed -n 's/^model\.config[[:space:]]*//p' $< >$@
+
+$(OUT)/pair.jsonl: $(OUT)/model.json $(OUT)/.settings $(HERE)prompts.sh
+	case $${PAIR:-} in
+	    '') $(HERE)prompts.sh pair $< $(SHARE)/prompts/*.jsonl ;;
+	    '{'*) printf '%s\n' "$$PAIR" ;;
+	    *) cat -- "$$PAIR" ;;
+	esac | sed -n 1p >$@
+
+$(OUT)/prompt.jsonl: $(OUT)/pair.jsonl $(OUT)/.settings
+	jq -c '$(if $(PROMPT),{text: env.PROMPT},if (.clean | type) == "string" then {text: .clean} else {tokens: .clean} end)' $< >$@
+
+$(OUT)/repeated.jsonl: $(OUT)/model.json $(HERE)prompts.sh $(HERE)random-tokens.awk
+	$(HERE)prompts.sh repeated $< >$@
+
+$(OUT)/text: $(OUT)/model.json $(OUT)/.settings $(HERE)prompts.sh
+	if [ -n "$${TEXT:-}" ]; then cat -- "$$TEXT"; else $(HERE)prompts.sh text $< $(SHARE)/prompts/*.txt; fi >$@
+
+# --- tables ---
+
+$(OUT)/lens.tsv: $(OUT)/prompt.jsonl $(call tool,gpt-run lens)
+	gpt-run -m "$$MODEL" $(BOS_FLAG) -f $< -s resid_pre0,resid_post | lens -m "$$MODEL" -o $@
+
+$(OUT)/heads.tsv: $(OUT)/repeated.jsonl $(call tool,gpt-run attn-stats)
+	gpt-run -m "$$MODEL" -f $< -s pattern | attn-stats --wide -o $@
+
+$(OUT)/patch.tsv: $(OUT)/pair.jsonl $(call tool,act-patch)
+	act-patch -m "$$MODEL" $(BOS_FLAG) -f $< --sweep resid_pre,attn_out,mlp_out,z -o $@
+
+# A text is cut into windows; prompts are taken as they are.
+$(OUT)/neurons.tsv: $(OUT)/text $(OUT)/model.json $(call tool,gpt-run neuron-top)
+	window=$$(jq '[.n_positions, 128] | min' $(OUT)/model.json)
+	[ "$$(head -c 1 $<)" = '{' ] || windows=--window=$$window
+	gpt-run -m "$$MODEL" $(BOS_FLAG) $${windows:-} -f $< -s post | neuron-top -k 5 --top-neurons=20 -o $@
+
+# --- pictures and the page ---
+
+STYLE := $(HERE)plot/style.gp $(HERE)plot/visible.awk
+define picture
+$(OUT)/$1.$3: $(HERE)plot/$1.gp $(OUT)/$2.tsv $(STYLE)
+	gnuplot -c $(HERE)plot/$1.gp $(OUT)/$2.tsv $$@
+endef
+table_of = $(firstword $(subst -, ,$1))
+$(foreach p,$(PICTURES),$(foreach kind,png svg txt,\
+    $(if $(filter neurons.txt,$p.$(kind)),,$(eval $(call picture,$p,$(call table_of,$p),$(kind))))))
+
+$(OUT)/neurons.txt: $(OUT)/neurons.tsv
+	grep -v '^#' $< | cut -f 3-5,9,10 | column -t -s $$'\t' >$@
+
+$(OUT)/index.html: $(FILES) $(OUT)/model.txt $(HERE)index.sh
+	@$(HERE)index.sh $(OUT) >$@
+	printf 'report: %s\n' $(FILES) $@
