@@ -32,16 +32,15 @@ static inline uint16_t narrow_f16(float f)
     return (uint16_t)(sign | h);
 }
 
-/* Subnormals are integers times 2^-24, which float32 holds exactly. */
+/* Subnormals are integers times 2^-24, which float32 holds exactly. (Masks, as gcc makes branches
+   of the conditional operator here.) */
 static inline float widen_f16(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, a = h & 0x7fffu;
-    uint32_t normal = (a << 13) + 0x38000000u;
+    uint32_t is_small = 0u - (uint32_t)(a < 0x400u), is_special = 0u - (uint32_t)(a >= 0x7c00u);
     uint32_t small = bits_of((float)(int32_t)(a & 0x3ffu) * 0x1p-24f);
-    uint32_t special = a << 13 | 0x7f800000u;
-    uint32_t u = a < 0x400u ? small : normal;
-    u = a >= 0x7c00u ? special : u;
-    return float_of(sign | u);
+    uint32_t normal = (a << 13) + 0x38000000u;
+    return float_of(sign | (small & is_small) | (normal & ~is_small) | (0x7f800000u & is_special));
 }
 
 static inline uint16_t narrow_bf16(float f)
