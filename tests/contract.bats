@@ -52,6 +52,7 @@ minimal() {
     fi
     case $1 in
         gpt-run) args=(-m "$MODEL" -p "to be" -s "*,logits") ;;
+        act-info) args=(--stats) ;; # without, it does not look at the values
         act-diff) args=(- "$STREAM") ;;
         act-patch) args=(-m "$MODEL" --clean "to be" --corrupted "to ne" -a e -w o) ;;
         lens) args=(-m "$MODEL") ;;
@@ -291,12 +292,14 @@ stream_readers() {
 }
 
 @test "stream readers: every bad golden stream is exit 3" {
-    local tool stream n=0
+    local tool stream before n=0
     stream_readers
     for tool in "${readers[@]}"; do
         minimal "$tool"
         for stream in "$TESTS"/golden/bad-*.act; do
+            before=$bad
             call 3 "$tool" "${args[@]}" <"$stream"
+            [ "$bad" -eq "$before" ] || echo "  (with ${stream##*/})" >&2
             n=$((n + 1))
         done
     done
