@@ -15,7 +15,7 @@ static bool plain(const char *s)
 }
 
 /* Out of memory here only shortens the history; nothing depends on it. */
-static void quote(const char *s, struct err *e)
+static void quote_plainly(const char *s, struct err *e)
 {
     buf_puts(&command, "'", e);
     for (; *s; s++) {
@@ -25,6 +25,29 @@ static void quote(const char *s, struct err *e)
             buf_add(&command, s, 1, e);
     }
     buf_puts(&command, "'", e);
+}
+
+/* Bash's $'…', so that an argument with newlines stays one line of history. */
+static void quote_escaped(const char *s, struct err *e)
+{
+    buf_puts(&command, "$'", e);
+    for (; *s; s++) {
+        if (*s == '\'')
+            buf_puts(&command, "\\'", e);
+        else
+            buf_escape(&command, s, 1, e);
+    }
+    buf_puts(&command, "'", e);
+}
+
+static void quote(const char *s, struct err *e)
+{
+    for (const char *c = s; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            quote_escaped(s, e);
+            return;
+        }
+    quote_plainly(s, e);
 }
 
 void prog_set(int argc, char *const argv[])

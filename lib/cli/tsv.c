@@ -17,12 +17,17 @@ static int tsv_flush(struct tsv *t, struct err *e)
     return 0;
 }
 
+/* One "# " line; control characters (of a foreign history) become "?". */
 static int comment(struct tsv *t, const char *s, size_t n, struct err *e)
 {
     if (n == 0)
         return 0;
-    return buf_puts(&t->b, "# ", e) || buf_escape(&t->b, s, n, e) || buf_puts(&t->b, "\n", e) ? -1
-                                                                                              : 0;
+    if (buf_puts(&t->b, "# ", e))
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (buf_add(&t->b, (unsigned char)s[i] < 0x20 || s[i] == 0x7f ? "?" : s + i, 1, e))
+            return -1;
+    return buf_puts(&t->b, "\n", e);
 }
 
 int tsv_open(struct tsv *t, const char *path, const char *history, struct err *e)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "interp/lens.h"
 #include "num/kernels.h"
 
 int tsv_token(struct tsv *t, const struct vocab *v, int32_t id, struct err *e)
@@ -27,47 +28,28 @@ int next_token_init(struct next_token *t, struct err *e)
     };
     if (tsv_header(t->out, header[t->kind], e))
         return -1;
-    t->p = mem_alloc((size_t)t->k, sizeof *t->p, e);
     t->id = mem_alloc((size_t)t->k, sizeof *t->id, e);
-    return t->p && t->id ? 0 : -1;
+    return t->id ? 0 : -1;
 }
 
 void next_token_release(struct next_token *t)
 {
-    free(t->p);
     free(t->id);
-    t->p = NULL;
     t->id = NULL;
-}
-
-/* The k largest logits, largest first, of equals the lowest id first, by insertion. */
-static int top(struct next_token *t, const float *logits, int n)
-{
-    int have = 0;
-    for (int i = 0; i < n; i++) {
-        if (have == t->k && !(logits[i] > t->p[have - 1]))
-            continue;
-        int at = have < t->k ? have++ : have - 1;
-        for (; at > 0 && logits[i] > t->p[at - 1]; at--) {
-            t->p[at] = t->p[at - 1];
-            t->id[at] = t->id[at - 1];
-        }
-        t->p[at] = logits[i];
-        t->id[at] = i;
-    }
-    return have;
 }
 
 static int top_row(struct next_token *t, uint64_t item, int pos, const float *logits, int n,
                    struct err *e)
 {
     double lse = num_logsumexp(logits, (size_t)n);
-    int have = top(t, logits, n);
-    for (int i = 0; i < have; i++) {
-        double logprob = (double)t->p[i] - lse;
+    int k = t->k < n ? t->k : n;
+    lens_top(logits, (size_t)n, (size_t)k, t->id);
+    for (int i = 0; i < k; i++) {
+        int32_t id = t->id[i];
+        double logprob = (double)logits[id] - lse;
         if (tsv_int(t->out, (int64_t)item, e) || tsv_int(t->out, pos, e) || tsv_int(t->out, i, e) ||
-            tsv_int(t->out, t->id[i], e) || tsv_token(t->out, t->vocab, t->id[i], e) ||
-            tsv_num(t->out, (double)t->p[i], e) || tsv_num(t->out, exp(logprob), e) ||
+            tsv_int(t->out, id, e) || tsv_token(t->out, t->vocab, id, e) ||
+            tsv_num(t->out, (double)logits[id], e) || tsv_num(t->out, exp(logprob), e) ||
             tsv_num(t->out, logprob, e) || tsv_end_row(t->out, e))
             return -1;
     }

@@ -18,7 +18,6 @@ struct next_token {
     int k;                     /* NEXT_TOP: how many */
     const struct vocab *vocab; /* or NULL: ids are shown as #ID */
     struct tsv *out;
-    float *p;    /* [k] scratch */
     int32_t *id; /* [k] scratch */
     double item_loss, all_loss;
     uint64_t item_n, all_n;
