@@ -212,7 +212,8 @@ const struct tool TOOL = {
         "dimension averaged over is gone. Memory is that of one item.\n\n"
         "npz out: one item gives members NAME and tokens; several give N/NAME and N/tokens; with "
         "--batch there is one member NAME for all items of one shape, as in TransformerLens. bf16 "
-        "becomes float32. Coordinates, texts, model and history have no place there.\n\n"
+        "becomes float32. Coordinates, texts, model and history have no place there. Until the "
+        "items are counted the stream waits in a temporary file in /tmp.\n\n"
         "npz in: a hook point's array with one dimension more than the hook point has is a batch, "
         "and its rows are the items; N/NAME is of item N; all else belongs to one item. Integer "
         "arrays become i32, float64 is rounded to float32.",
