@@ -37,21 +37,24 @@ void codec_slot_release(struct codec_slot *s)
     *s = (struct codec_slot){0};
 }
 
-/* Whether coding the plane may pay, from 4096 of its bytes in 16 places: the chance that two bytes
-   are equal must be above 1/128, twice that of noise. (Sum of squares: no logarithm, so that every
-   machine decides the same.) */
+/* Whether coding the plane may pay, from 512 to 4096 of its bytes in 16 places: the chance that two
+   bytes are equal must be above 1/128, twice that of noise. (Sum of squares: no logarithm, so that
+   every machine decides the same.) */
 static bool looks_compressible(const unsigned char *p, size_t n)
 {
     uint32_t count[256] = {0};
-    size_t total = 0;
+    size_t places = 16, each = n / 64 < 512 ? 32 : n / 64 < 4096 ? n / 64 / 16 : 256;
     uint64_t squares = 0;
-    const size_t places = n > 4096 ? 16 : 1, each = n > 4096 ? 256 : n;
+    if (n <= places * each) {
+        places = 1;
+        each = n;
+    }
     for (size_t k = 0; k < places; k++) {
         const unsigned char *q = p + (places > 1 ? (n - each) / (places - 1) * k : 0);
         for (size_t i = 0; i < each; i++)
             count[q[i]]++;
-        total += each;
     }
+    const uint64_t total = places * each;
     for (int b = 0; b < 256; b++)
         squares += (uint64_t)count[b] * count[b];
     return squares * 128 > total * total + total * 128;

@@ -78,7 +78,7 @@ static inline uint32_t value_at(const void *values, size_t i, size_t width)
    no divisor of usual row lengths. */
 static size_t pair_step(size_t n)
 {
-    return n > 4096 ? 61 : 1;
+    return n > 4096 ? 61 : n > 512 ? 7 : 1;
 }
 
 /* Whether more than an eighth of the pairs are `fill` twice. */

@@ -30,27 +30,38 @@ static int next_block(struct act_reader *r, size_t *n, struct err *e)
     return 0;
 }
 
+/* Decodes block i of values[0..n). */
+static int decode_block(struct act_reader *r, int i, void *values, size_t n, struct err *e)
+{
+    size_t at = (size_t)i * CODEC_BLOCK;
+    return codec_decode(&r->slot[i], (char *)values + 4 * at,
+                        n - at < CODEC_BLOCK ? n - at : CODEC_BLOCK, r->record.dtype, e);
+}
+
 /* Decodes the blocks that hold the next n values, which end where a block ends; at most
- * READER_SLOTS. */
+   READER_SLOTS. */
 static int read_blocks(struct act_reader *r, void *values, size_t n, struct err *e)
 {
+    const int blocks = (int)((n + CODEC_BLOCK - 1) / CODEC_BLOCK);
     struct err errs[READER_SLOTS] = {0};
-    size_t at[READER_SLOTS], len[READER_SLOTS], done = 0;
-    int blocks = 0;
-    for (; done < n; done += len[blocks++]) {
-        struct codec_slot *s = &r->slot[blocks];
-        if (next_block(r, &len[blocks], e) || reader_bytes(r, &s->stored, &s->stored_cap, e))
+    for (int i = 0; i < blocks; i++) {
+        struct codec_slot *s = &r->slot[i];
+        size_t len;
+        if (next_block(r, &len, e) || reader_bytes(r, &s->stored, &s->stored_cap, e))
             return -1;
         s->stored_len = r->frame.stored;
         s->raw_len = r->frame.raw;
         s->crc = r->frame.crc;
         s->codec = r->frame.codec;
-        r->slot_at[blocks] = r->frame_at;
-        at[blocks] = done;
+        r->slot_at[i] = r->frame_at;
     }
-#pragma omp parallel for if (blocks > 1) schedule(dynamic)
-    for (int i = 0; i < blocks; i++)
-        codec_decode(&r->slot[i], (char *)values + 4 * at[i], len[i], r->record.dtype, &errs[i]);
+    if (blocks == 1) { /* an if clause would cost a system call for each small record */
+        decode_block(r, 0, values, n, &errs[0]);
+    } else {
+#pragma omp parallel for schedule(dynamic)
+        for (int i = 0; i < blocks; i++)
+            decode_block(r, i, values, n, &errs[i]);
+    }
     for (int i = 0; i < blocks; i++) {
         if (errs[i].kind == ERR_NONE)
             continue;

@@ -141,16 +141,25 @@ int act_write_begin(struct act_writer *w, const struct act_record *r, struct err
     return done(w, put_meta(w, FRAME_RECORD, w->meta.p, w->meta.len, e));
 }
 
-/* Codes blocks values[0..n), the last of which may be short, and writes them in order. */
+/* Codes block i of values[0..n). */
+static int encode_block(struct act_writer *w, int i, const void *values, size_t n, struct err *e)
+{
+    size_t at = (size_t)i * CODEC_BLOCK;
+    return codec_encode(&w->slot[i], (const char *)values + 4 * at,
+                        n - at < CODEC_BLOCK ? n - at : CODEC_BLOCK, w->dtype, w->level, e);
+}
+
+/* Codes the blocks of values[0..n), the last of which may be short, and writes them in order. */
 static int put_blocks(struct act_writer *w, const void *values, size_t n, struct err *e)
 {
     const int blocks = (int)((n + CODEC_BLOCK - 1) / CODEC_BLOCK);
     struct err errs[SLOTS] = {0};
-#pragma omp parallel for if (blocks > 1) schedule(dynamic)
-    for (int i = 0; i < blocks; i++) {
-        size_t at = (size_t)i * CODEC_BLOCK;
-        codec_encode(&w->slot[i], (const char *)values + 4 * at,
-                     n - at < CODEC_BLOCK ? n - at : CODEC_BLOCK, w->dtype, w->level, &errs[i]);
+    if (blocks == 1) { /* an if clause would cost a system call for each small record */
+        encode_block(w, 0, values, n, &errs[0]);
+    } else {
+#pragma omp parallel for schedule(dynamic)
+        for (int i = 0; i < blocks; i++)
+            encode_block(w, i, values, n, &errs[i]);
     }
     for (int i = 0; i < blocks; i++) {
         const struct codec_slot *s = &w->slot[i];
