@@ -75,7 +75,7 @@ static size_t read_stream(float *v, struct act_reader *r)
 static size_t read_values(float *v, const char *path)
 {
     struct err e;
-    size_t got;
+    size_t got = 0;
     int fd = open(path, O_RDONLY);
     if (fd < 0)
         die(path);
