@@ -18,7 +18,10 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes 
 OPT  := $(if $(SAN),-O1 -g -fno-omit-frame-pointer -fsanitize=$(SAN) -fno-sanitize-recover=all,-O3 -g)
 ALL_CFLAGS  := -std=c11 -D_POSIX_C_SOURCE=200809L -DACTUTILS_VERSION='"$(VERSION)"' -Ilib -Itools $(OPT) \
                -march=$(MARCH) -fno-math-errno -fopenmp $(WARN) $(CFLAGS)
-OPENBLAS_LIBS ?= $(shell pkg-config --libs openblas 2>/dev/null || echo -lopenblas)
+# The OpenMP build, by its own folder: the plain name may lead to the pthread build, whose threads
+# fight with ours.
+OPENBLAS_DIR  := $(firstword $(wildcard /usr/lib/*/openblas-openmp))
+OPENBLAS_LIBS ?= $(if $(OPENBLAS_DIR),-L$(OPENBLAS_DIR) -Wl$(comma)-rpath$(comma)$(OPENBLAS_DIR)) -lopenblas
 LIBS := $(OPENBLAS_LIBS) -lz -lzip -ljansson -lpcre2-8 -lm
 
 LIB_SRC    := $(sort $(wildcard lib/*/*.c))

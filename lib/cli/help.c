@@ -5,31 +5,33 @@
 #define WIDTH 80
 #define INDENT 26
 
-/* Adds text, wrapped at WIDTH, continuation lines indented; '\n' in the text breaks the line. */
+/* Adds text, wrapped at WIDTH, continuation lines indented; '\n' in the text breaks the line. A
+   blank is written only when a word follows it on the line. */
 static int wrap(struct buf *b, const char *text, int column, int indent, struct err *e)
 {
+    int blanks = 0;
     while (*text) {
-        size_t n = strcspn(text, " \n");
-        if (column + (int)n > WIDTH && column > indent) {
-            if (buf_printf(b, e, "\n%*s", indent, ""))
+        int n = (int)strcspn(text, " \n");
+        if (n > 0) {
+            bool fits = column + blanks + n <= WIDTH || column == indent;
+            if (fits ? buf_printf(b, e, "%*s", blanks, "") : buf_printf(b, e, "\n%*s", indent, ""))
                 return -1;
-            column = indent;
-        }
-        if (buf_add(b, text, n, e))
-            return -1;
-        column += (int)n;
-        text += n;
-        if (*text == '\n') {
-            if (buf_printf(b, e, "\n%*s", indent, ""))
+            column = (fits ? column + blanks : indent) + n;
+            if (buf_add(b, text, (size_t)n, e))
                 return -1;
-            column = indent;
-            text++;
+            blanks = 0;
         } else if (*text == ' ') {
-            if (buf_puts(b, " ", e))
+            blanks++;
+            n = 1;
+        } else {
+            if (buf_puts(b, "\n", e) ||
+                (text[1] != '\n' && text[1] && buf_printf(b, e, "%*s", indent, "")))
                 return -1;
-            column++;
-            text++;
+            column = indent;
+            blanks = 0;
+            n = 1;
         }
+        text += n;
     }
     return buf_puts(b, "\n", e);
 }

@@ -20,24 +20,38 @@ const struct opt *cli_common_table(struct common_opts *c)
     return table;
 }
 
-static int parse_number(const char *name, const char *value, double *out, bool whole, double min,
-                        double max, struct err *e)
+static int check_range(const struct opt *o, const char *value, double v, struct err *e)
+{
+    if (o->max > o->min && !(v >= o->min && v <= o->max))
+        return err_set(e, ERR_USAGE, "--%s: %s is outside %.9g..%.9g", o->name, value, o->min,
+                       o->max);
+    return 0;
+}
+
+static int store_int(const struct opt *o, const char *value, struct err *e)
 {
     char *end;
     errno = 0;
-    double v = whole ? (double)strtoll(value, &end, 10) : strtod(value, &end);
+    long long v = strtoll(value, &end, 10);
     if (end == value || *end || errno)
-        return err_set(e, ERR_USAGE, "--%s: '%s' is not a %s", name, value,
-                       whole ? "whole number" : "number");
-    if (max > min && !(v >= min && v <= max))
-        return err_set(e, ERR_USAGE, "--%s: %s is outside %.9g..%.9g", name, value, min, max);
-    *out = v;
-    return 0;
+        return err_set(e, ERR_USAGE, "--%s: '%s' is not a whole number", o->name, value);
+    *(int64_t *)o->dest = v;
+    return check_range(o, value, (double)v, e);
+}
+
+static int store_float(const struct opt *o, const char *value, struct err *e)
+{
+    char *end;
+    errno = 0;
+    double v = strtod(value, &end);
+    if (end == value || *end || errno)
+        return err_set(e, ERR_USAGE, "--%s: '%s' is not a number", o->name, value);
+    *(double *)o->dest = v;
+    return check_range(o, value, v, e);
 }
 
 static int opt_store(const struct opt *o, const char *value, struct err *e)
 {
-    double v = 0;
     struct strlist *l;
     switch (o->type) {
     case OPT_FLAG:
@@ -47,15 +61,9 @@ static int opt_store(const struct opt *o, const char *value, struct err *e)
         *(const char **)o->dest = value;
         return 0;
     case OPT_INT:
-        if (parse_number(o->name, value, &v, true, o->min, o->max, e))
-            return -1;
-        *(int64_t *)o->dest = (int64_t)v;
-        return 0;
+        return store_int(o, value, e);
     case OPT_FLOAT:
-        if (parse_number(o->name, value, &v, false, o->min, o->max, e))
-            return -1;
-        *(double *)o->dest = v;
-        return 0;
+        return store_float(o, value, e);
     case OPT_LIST:
         l = o->dest;
         if (mem_grow(&l->v, &l->cap, l->n + 1, sizeof *l->v, e))
