@@ -14,7 +14,7 @@ void *mem_calloc(size_t n, size_t size, struct err *e);
 void *mem_alloc(size_t n, size_t size, struct err *e);
 
 /* Grows the array *p of elements of `size` bytes so that it holds at least `need` of them;
-   *cap is its capacity in elements. 0, or -1 with *p untouched. */
+ *cap is its capacity in elements. 0, or -1 with *p untouched. */
 int mem_grow(void *p, size_t *cap, size_t need, size_t size, struct err *e);
 
 /* A copy of the string s[0..n), NUL-terminated. Free with free(). */
