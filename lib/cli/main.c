@@ -58,7 +58,7 @@ static void begin_with_patient_threads(char **argv)
 {
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
         return;
-    if (setenv("GOMP_SPINCOUNT", "1000", 1) == 0)
+    if (setenv("GOMP_SPINCOUNT", "0", 1) == 0)
         execv("/proc/self/exe", argv); /* where there is no /proc: go on as we are */
 }
 
