@@ -1,6 +1,8 @@
 /* Replays files through a fuzz target: the given ones (folders: their files), or, for the program
    fuzz-NAME, tests/fuzz/corpus/NAME and tests/golden, each file also cut and changed in a fixed set
-   of ways. TAP on stdout. (libFuzzer instead: CONTRIBUTING.md.) */
+   of ways. TAP on stdout. A fuzzer that looks for inputs itself takes the same target without this
+   file: clang -fsanitize=fuzzer,address -Dfuzz_one=LLVMFuzzerTestOneInput tests/fuzz/fuzz-NAME.c
+   and the library's sources. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
