@@ -113,6 +113,45 @@ static void a_failed_reader_stays_failed(void)
     free(b.p);
 }
 
+/* Blocks larger than any read buffer are seeked over in a file: the end of the file must be noticed
+   all the same, and the file may have been begun by someone else. */
+static void cuts_are_noticed_where_blocks_are_seeked_over(void)
+{
+    struct err e = {0};
+    struct act_header h = {0};
+    const size_t n = 700000;
+    float *v = malloc(4 * n);
+    FILE *f = tmpfile();
+    must(f && v, "tmpfile");
+    uint32_t x = 1;
+    for (size_t i = 0; i < n; i++) {
+        x = x * 1664525u + 1013904223u;
+        v[i] = (float)x;
+    }
+    struct act_record rec = {
+        .name = "x", .dtype = ACT_F32, .n_dims = 1, .dims = {{"pos", 0, 0, NULL}}};
+    rec.dims[0].size = (uint32_t)n;
+    must(io_write_all(fileno(f), "before", 6, &e) == 0, e.msg);
+    struct act_writer *w = act_writer_open(fileno(f), &h, 0, &e);
+    must(w && act_write_record(w, &rec, v, &e) == 0 && act_writer_finish(w, &e) == 0, e.msg);
+    act_writer_free(w);
+    off_t end = lseek(fileno(f), 0, SEEK_CUR);
+    for (int i = 0; i < 8; i++) {
+        off_t cut = i ? end - (off_t)(700000u * (unsigned)i / 2) : end;
+        int event = -1;
+        cut = i == 1 ? end - 57 : cut; /* the last byte before END */
+        must(cut > 0 && ftruncate(fileno(f), cut) == 0 && lseek(fileno(f), 6, SEEK_SET) == 6,
+             "cut");
+        struct act_reader *r = act_reader_open(fileno(f), "test", &e);
+        while (r && (event = act_reader_next(r, &e)) > 0)
+            ;
+        CHECK(i == 0 ? event == ACT_END : event == -1 && strstr(e.msg, "cut short") != NULL);
+        act_reader_free(r);
+    }
+    fclose(f);
+    free(v);
+}
+
 int main(void)
 {
     RUN(sample_is_good_and_has_all_codecs);
@@ -120,5 +159,6 @@ int main(void)
     RUN(every_changed_bit_is_noticed);
     RUN(changed_bits_outside_values_are_noticed_when_skipping);
     RUN(a_failed_reader_stays_failed);
+    RUN(cuts_are_noticed_where_blocks_are_seeked_over);
     return test_done();
 }
