@@ -40,7 +40,7 @@ endif
 
 # One change of what was asked for makes everything anew; so does another model at the same path.
 quote = '$(subst ','\'',$1)'
-SETTINGS := MODEL=$(MODEL) $(shell stat -Lc '%s %Y' -- $(call quote,$(MODEL))) PROMPT=$(PROMPT) PAIR=$(PAIR) TEXT=$(TEXT) BOS=$(BOS)
+SETTINGS := MODEL=$(MODEL) $(shell stat -Lc '%s %Y' -- $(call quote,$(MODEL)) 2>/dev/null) PROMPT=$(PROMPT) PAIR=$(PAIR) TEXT=$(TEXT) BOS=$(BOS)
 ifneq ($(file <$(OUT)/.settings),$(SETTINGS))
 $(shell mkdir -p $(call quote,$(OUT)))
 $(file >$(OUT)/.settings,$(SETTINGS))

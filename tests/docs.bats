@@ -1,0 +1,83 @@
+#!/usr/bin/env bats
+# What the documentation says: its examples run, its output is real, its lists are complete.
+load common
+
+ROOT=$BATS_TEST_DIRNAME/..
+
+# The blocks of FILE that are fenced as "```sh run", one after the other.
+examples() {
+    awk '/^```sh run$/ { on = 1; next } /^```/ { on = 0 } on' "$1"
+}
+
+# run_examples FILE MODEL: in a folder of their own, where the model has the name that they use.
+run_examples() {
+    cd "$BATS_TEST_TMPDIR" || return
+    ln -s "$2" out-shakespeare-char
+    examples "$1" >examples.sh
+    [ -s examples.sh ]
+    bash -eu -o pipefail examples.sh
+}
+
+@test "the README's examples run" {
+    run run_examples "$ROOT/README.md" "$FIXTURES/forward/nano"
+    expect 0 "same"
+    [ "$(grep -c '^[0-9] *[^ ]' <<<"$output")" -ge 3 ]
+}
+
+@test "the README shows what its first example prints" {
+    need_reference
+    cd "$BATS_TEST_TMPDIR"
+    ln -s "$ACTUTILS_REFERENCE/nanogpt-cpu" out-shakespeare-char
+    awk '/^```sh run$/ { n++; on = n == 1; next } /^```/ { on = 0 } on' "$ROOT/README.md" >first.sh
+    awk '/^```$/ && on { exit } on; /^```$/ { on = 1 }' <(sed '1,/^```sh run$/d' "$ROOT/README.md" | sed '1,/^```$/d') >want
+    bash -eu -o pipefail first.sh >got
+    # Tokens as they stand; numbers to five digits, for other processors round otherwise.
+    digits() { awk '{ for (i = 1; i <= NF; i++) if ($i ~ /\./) $i = sprintf("%.5g", $i) } 1' "$1"; }
+    diff <(digits want) <(digits got)
+    [ "$(wc -l <want)" -eq 5 ]
+}
+
+@test "the README's table has every tool, and no other as working" {
+    for tool in "$BIN"/*; do
+        grep -q "^| ${tool##*/} |.*| works" "$ROOT/README.md" || { echo "${tool##*/}" && false; }
+    done
+    while read -r tool; do
+        [ -x "$BIN/$tool" ]
+    done < <(sed -n 's/^| \([a-z-]*\) |.*| works.*/\1/p' "$ROOT/README.md")
+}
+
+@test "links between the pages lead somewhere" {
+    for page in README.md docs/*.md share/prompts/README.md; do
+        page=$ROOT/$page
+        for link in $(grep -o '](\([^)#]*\))' "$page" | tr -d '])(' | grep -v '^http'); do
+            [ -e "$(dirname "$page")/$link" ] || { echo "$page: $link" && false; }
+        done
+    done
+}
+
+@test "pictures in the docs are small" {
+    [ -z "$(find "$ROOT/docs/img" -type f -size +100k)" ]
+}
+
+@test "METHODOLOGY has every hook point with its shorthand and axes" {
+    sed -n 's/^HOOK(\(.*\))$/\1/p' "$ROOT/lib/gpt/hooks.def" | tr -d '" ' |
+        while IFS=, read -r _ scope name alias a0 a1 a2; do
+            [ "$scope" = BLOCK ] && name=blocks.L.$name
+            axes=$(printf '%s, ' "$a0" "$a1" "$a2" | sed 's/NONE, //g; s/, $//; s/D_MODEL/d/g; s/D_HEAD/d_h/g; s/ONE/1/g' |
+                tr '[:upper:]' '[:lower:]')
+            grep -q "^| $name \(\* \)\?| $alias | $axes |" "$ROOT/docs/METHODOLOGY.md" || {
+                echo "$name | $alias | $axes" && exit 1
+            }
+        done
+}
+
+@test "METHODOLOGY has every head score, and every column of the tables" {
+    scores=$(sed -n 's/^HEAD_SCORE([A-Z_]*, "\([a-z_]*\)".*/\1/p' "$ROOT/lib/interp/head_scores.def")
+    for score in $scores; do
+        grep -q "\b$score\b" "$ROOT/docs/METHODOLOGY.md" || { echo "$score" && false; }
+    done
+    for column in top_prob entropy kl_final target_rank target_prob target_logprob ld ld_clean ld_corrupted nld \
+        prob logprob rank kl density mean max max_abs max_rel rms max_ulp loss perplexity; do
+        grep -q "\b$column\b" "$ROOT/docs/METHODOLOGY.md" || { echo "$column" && false; }
+    done
+}
