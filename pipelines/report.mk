@@ -96,11 +96,13 @@ $(OUT)/heads.tsv: $(OUT)/repeated.jsonl $(call tool,gpt-run attn-stats)
 $(OUT)/patch.tsv: $(OUT)/pair.jsonl $(call tool,act-patch)
 	act-patch -m "$$MODEL" $(BOS_FLAG) -f $< --sweep resid_pre,attn_out,mlp_out,z -o $@
 
-# A text is cut into windows; prompts are taken as they are.
+# A text is cut into windows; prompts are taken as they are. Characters need more context than words.
 $(OUT)/neurons.tsv: $(OUT)/text $(OUT)/model.json $(call tool,gpt-run neuron-top)
 	window=$$(jq '[.n_positions, 128] | min' $(OUT)/model.json)
 	[ "$$(head -c 1 $<)" = '{' ] || windows=--window=$$window
-	gpt-run -m "$$MODEL" $(BOS_FLAG) $${windows:-} -f $< -s post | neuron-top -k 5 --top-neurons=20 -o $@
+	context=$$(jq 'if .vocab_size < 1000 then 16 else 8 end' $(OUT)/model.json)
+	gpt-run -m "$$MODEL" $(BOS_FLAG) $${windows:-} -f $< -s post |
+	    neuron-top -k 5 --top-neurons=20 --context=$$context -o $@
 
 # --- pictures and the page ---
 

@@ -40,7 +40,7 @@ set logscale y
 set yrange [0.8:*]
 plot each using @layer_row:(column("target_rank") + 1) @thin 0xd0d0d0, \
      table using @layer_row:(column("target_rank") + 1) @mean blue pointtype 7
-set title "uncertainty, and distance to the end"
+set title "entropy, and KL to the final layer"
 set ylabel "nats" offset 1
 unset logscale y
 set yrange [0:*]
