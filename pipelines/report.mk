@@ -38,9 +38,10 @@ endif
 $(info report: no MODEL=path/to/checkpoint given: a tiny model with made-up weights serves to show what a report is)
 endif
 
-# One change of what was asked for makes everything anew; so does another model at the same path.
+# One change of what was asked for makes everything anew; so does another model at the same path,
+# and a change of the rules here.
 quote = '$(subst ','\'',$1)'
-SETTINGS := MODEL=$(MODEL) $(shell stat -Lc '%s %Y' -- $(call quote,$(MODEL)) 2>/dev/null) PROMPT=$(PROMPT) PAIR=$(PAIR) TEXT=$(TEXT) BOS=$(BOS)
+SETTINGS := MODEL=$(MODEL) $(shell stat -Lc '%s %Y' -- $(call quote,$(MODEL)) $(call quote,$(lastword $(MAKEFILE_LIST))) 2>/dev/null) PROMPT=$(PROMPT) PAIR=$(PAIR) TEXT=$(TEXT) BOS=$(BOS)
 ifneq ($(file <$(OUT)/.settings),$(SETTINGS))
 $(shell mkdir -p $(call quote,$(OUT)))
 $(file >$(OUT)/.settings,$(SETTINGS))
