@@ -41,7 +41,9 @@ endif
 # One change of what was asked for makes everything anew; so does another model at the same path,
 # and a change of the rules here.
 quote = '$(subst ','\'',$1)'
-SETTINGS := MODEL=$(MODEL) $(shell stat -Lc '%s %Y' -- $(call quote,$(MODEL)) $(call quote,$(lastword $(MAKEFILE_LIST))) 2>/dev/null) PROMPT=$(PROMPT) PAIR=$(PAIR) TEXT=$(TEXT) BOS=$(BOS)
+STAMP := $(shell stat -Lc '%n %s %Y' -- $(call quote,$(lastword $(MAKEFILE_LIST))) $(call quote,$(MODEL)) \
+    $(foreach e,pt pkl bin json safetensors,$(call quote,$(MODEL))/*.$e) 2>/dev/null)
+SETTINGS := MODEL=$(MODEL) PROMPT=$(PROMPT) PAIR=$(PAIR) TEXT=$(TEXT) BOS=$(BOS) $(STAMP)
 ifneq ($(file <$(OUT)/.settings),$(SETTINGS))
 $(shell mkdir -p $(call quote,$(OUT)))
 $(file >$(OUT)/.settings,$(SETTINGS))

@@ -112,6 +112,19 @@ has() {
     [ "$(awk -F '\t' '$2 == "resid_pre" { printf "%s", $5 }' "$out/lens.tsv")" = 'to be' ]
 }
 
+@test "another checkpoint in the same folder makes everything anew" {
+    cp -R "$FIXTURES/forward/nano" "$BATS_TEST_TMPDIR/model"
+    model_json() {
+        report MODEL="$BATS_TEST_TMPDIR/model" OUT="$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/out/model.json"
+    }
+    model_json
+    run model_json
+    expect 0 "is up to date"
+    touch -d '2001-01-01' "$BATS_TEST_TMPDIR/model/ckpt.pt"
+    run model_json
+    expect 0 "gpt-run"
+}
+
 @test "a pair of the user's own" {
     out=$BATS_TEST_TMPDIR/out
     run report MODEL="$FIXTURES/forward/nano" OUT="$out" \
