@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "gpt/work.h"
 #include "num/gemm.h"
+#include "num/back.h"
 #include "num/kernels.h"
 
 /* Rows of logits made at a time: enough for a fast GEMM, few enough for GPT-2's vocabulary. */
@@ -121,19 +122,26 @@ void gpt_linear(const struct gpt_matrix *w, const float *b, const float *x, size
              w->transposed ? w->in : w->out, 1, y, w->out);
 }
 
-int gpt_norm(struct gpt_pass *p, enum gpt_hook scale, enum gpt_hook normalized, int layer,
-             const float *w, const float *b, float *x, float *y, struct err *e)
+int gpt_norm(struct gpt_pass *p, const struct gpt_norm_at *at, const float *x, float *y,
+             struct err *e)
 {
     size_t d = (size_t)p->c->d_model;
     if (!p->c->layer_norm) {
         memcpy(y, x, p->rows * d * sizeof *y);
         return 0;
     }
-    num_ln_stats(x, p->rows, d, p->c->eps, p->w->mean.p, p->w->scale.p);
-    if (gpt_fire(p, scale, layer, p->w->scale.p, 1, 0, e))
+    num_ln_stats(x, p->rows, d, p->c->eps, at->mean, at->scale);
+    if (gpt_fire(p, at->scale_hook, at->layer, at->scale, 1, 0, e))
         return -1;
-    num_ln_apply(x, p->rows, d, p->w->mean.p, p->w->scale.p, w, b, y);
-    return gpt_fire(p, normalized, layer, y, d, 0, e);
+    num_ln_apply(x, p->rows, d, at->mean, at->scale, at->w, at->b, y);
+    return gpt_fire(p, at->normalized_hook, at->layer, y, d, 0, e);
+}
+
+void gpt_drop(const struct gpt_pass *p, int site, int layer, float *x, size_t n)
+{
+    const struct gpt_dropout *d = p->plan->dropout;
+    if (d && d->p > 0)
+        num_dropout(x, n, gpt_drop_key(d, site, layer, 0), d->p);
 }
 
 /* Token ids and lengths; counts the rows. */
@@ -159,23 +167,74 @@ static int check(struct gpt_pass *p, struct err *e)
     return 0;
 }
 
+/* What an edit would do to these on the way back is not defined (backward.h). */
+static int check_tape(const struct gpt_pass *p, struct err *e)
+{
+    static const enum gpt_hook no_edit[] = {HOOK_ATTN_IN, HOOK_Q_INPUT,     HOOK_K_INPUT,
+                                            HOOK_V_INPUT, HOOK_ATTN_SCORES, HOOK_PATTERN,
+                                            HOOK_RESULT,  HOOK_MLP_IN};
+    for (int l = 0; l < p->c->n_layer; l++)
+        for (size_t i = 0; i < sizeof no_edit / sizeof *no_edit; i++)
+            if (gpt_wants(p, no_edit[i], l) & GPT_EDIT)
+                return err_set(e, ERR_USAGE, "gradients through an edit of %s are not defined",
+                               gpt_hooks[no_edit[i]].name);
+    for (int i = 0; i < p->n_seq; i++)
+        if (p->seq[i].kv)
+            return err_set(e, ERR_USAGE, "gradients through a key/value cache are not defined");
+    return 0;
+}
+
 static int reserve(struct gpt_pass *p, struct err *e)
 {
     struct gpt_work *w = p->w;
+    struct gpt_tape *t = p->plan->tape;
     size_t d = (size_t)p->c->d_model, r = p->rows;
-    if (gpt_floats_need(&w->resid, r * d, e) || gpt_floats_need(&w->x, r * d, e) ||
-        gpt_floats_need(&w->qkv, 3 * r * d, e) || gpt_floats_need(&w->z, r * d, e) ||
-        gpt_floats_need(&w->out, r * d, e) ||
+    if (gpt_floats_need(&w->out, r * d, e) || gpt_floats_need(&w->x, r * d, e))
+        return -1;
+    if (t) {
+        t->rows = r;
+        return check_tape(p, e) ||
+                       gpt_floats_need(&t->kept,
+                                       (size_t)p->c->n_layer * gpt_tape_layer_floats(p->c, r) +
+                                           r * (2 * d + 2),
+                                       e)
+                   ? -1
+                   : 0;
+    }
+    if (gpt_floats_need(&w->resid, r * d, e) || gpt_floats_need(&w->qkv, 3 * r * d, e) ||
+        gpt_floats_need(&w->z, r * d, e) ||
         gpt_floats_need(&w->mlp, p->c->attn_only ? 0 : r * (size_t)p->c->d_mlp, e) ||
         gpt_floats_need(&w->mean, r, e) || gpt_floats_need(&w->scale, r, e))
         return -1;
     return 0;
 }
 
+/* Points p->b at the buffers of layer l. */
+static void use_layer(struct gpt_pass *p, int l)
+{
+    struct gpt_work *w = p->w;
+    if (p->plan->tape) {
+        gpt_tape_layer(p->plan->tape, p->c, l, &p->b);
+        return;
+    }
+    float *resid = w->resid.p, *x = w->x.p, *mean = w->mean.p, *scale = w->scale.p;
+    p->b = (struct gpt_bufs){resid, resid, resid,    x,      x,        mean,    scale,
+                             mean,  scale, w->qkv.p, w->z.p, w->mlp.p, w->mlp.p};
+}
+
+static void use_end(struct gpt_pass *p)
+{
+    struct gpt_work *w = p->w;
+    if (p->plan->tape)
+        gpt_tape_end(p->plan->tape, p->c, &p->end);
+    else
+        p->end = (struct gpt_end_bufs){w->resid.p, w->x.p, w->mean.p, w->scale.p};
+}
+
 static int embed(struct gpt_pass *p, struct err *e)
 {
     size_t d = (size_t)p->c->d_model, row = 0;
-    float *tok = p->w->resid.p, *pos = p->w->x.p;
+    float *tok = p->b.resid_pre, *pos = p->w->x.p;
     for (int i = 0; i < p->n_seq; i++) {
         const struct gpt_seq *s = &p->seq[i];
         for (int j = 0; j < s->n; j++, row++) {
@@ -187,41 +246,45 @@ static int embed(struct gpt_pass *p, struct err *e)
     if (gpt_fire(p, HOOK_EMBED, 0, tok, d, 0, e) || gpt_fire(p, HOOK_POS_EMBED, 0, pos, d, 0, e))
         return -1;
     num_add(tok, pos, p->rows * d);
+    gpt_drop(p, DROP_EMBED, 0, tok, p->rows * d);
     return 0;
 }
 
 static int mlp(struct gpt_pass *p, int l, struct err *e)
 {
     struct gpt_work *w = p->w;
+    const struct gpt_bufs *b = &p->b;
     const struct gpt_layer *layer = &p->m->layer[l];
     size_t d = (size_t)p->c->d_model, hidden = (size_t)p->c->d_mlp;
-    float *in = w->resid.p;
-    if (gpt_fire(p, HOOK_RESID_MID, l, w->resid.p, d, 0, e))
+    float *in = b->resid_mid;
+    if (gpt_fire(p, HOOK_RESID_MID, l, b->resid_mid, d, 0, e))
         return -1;
     if (gpt_wants(p, HOOK_MLP_IN, l)) { /* a copy: editing it leaves the residual stream alone */
-        memcpy(w->out.p, w->resid.p, p->rows * d * sizeof *in);
+        memcpy(w->out.p, b->resid_mid, p->rows * d * sizeof *in);
         in = w->out.p;
         if (gpt_fire(p, HOOK_MLP_IN, l, in, d, 0, e))
             return -1;
     }
-    if (gpt_norm(p, HOOK_LN2_SCALE, HOOK_LN2_NORMALIZED, l, layer->ln2_w, layer->ln2_b, in, w->x.p,
-                 e))
+    const struct gpt_norm_at norm = {
+        HOOK_LN2_SCALE, HOOK_LN2_NORMALIZED, l, layer->ln2_w, layer->ln2_b, b->mean2, b->scale2};
+    if (gpt_norm(p, &norm, in, b->x2, e))
         return -1;
-    gpt_linear(&layer->fc, layer->fc_b, w->x.p, p->rows, w->mlp.p);
-    if (gpt_fire(p, HOOK_MLP_PRE, l, w->mlp.p, hidden, 0, e))
+    gpt_linear(&layer->fc, layer->fc_b, b->x2, p->rows, b->pre);
+    if (gpt_fire(p, HOOK_MLP_PRE, l, b->pre, hidden, 0, e))
         return -1;
     if (p->c->act == GPT_GELU_TANH)
-        num_gelu_tanh(w->mlp.p, p->rows * hidden);
+        num_gelu_tanh(b->pre, b->post, p->rows * hidden);
     else if (p->c->act == GPT_GELU_ERF)
-        num_gelu_erf(w->mlp.p, p->rows * hidden);
+        num_gelu_erf(b->pre, b->post, p->rows * hidden);
     else
-        num_relu(w->mlp.p, p->rows * hidden);
-    if (gpt_fire(p, HOOK_MLP_POST, l, w->mlp.p, hidden, 0, e))
+        num_relu(b->pre, b->post, p->rows * hidden);
+    if (gpt_fire(p, HOOK_MLP_POST, l, b->post, hidden, 0, e))
         return -1;
-    gpt_linear(&layer->proj, layer->proj_b, w->mlp.p, p->rows, w->out.p);
+    gpt_linear(&layer->proj, layer->proj_b, b->post, p->rows, w->out.p);
+    gpt_drop(p, DROP_MLP_OUT, l, w->out.p, p->rows * d);
     if (gpt_fire(p, HOOK_MLP_OUT, l, w->out.p, d, 0, e))
         return -1;
-    num_add(w->resid.p, w->out.p, p->rows * d);
+    num_sum(b->resid_post, b->resid_mid, w->out.p, p->rows * d);
     return 0;
 }
 
@@ -240,7 +303,7 @@ static bool wants_end(const struct gpt_pass *p)
     for (int i = 0; i < p->n_seq; i++)
         if (p->seq[i].kv)
             return true;
-    return p->plan->logits != GPT_LOGITS_NONE || gpt_wants(p, HOOK_LNF_SCALE, 0) ||
+    return p->plan->tape || p->plan->logits != GPT_LOGITS_NONE || gpt_wants(p, HOOK_LNF_SCALE, 0) ||
            gpt_wants(p, HOOK_LNF_NORMALIZED, 0);
 }
 
@@ -254,7 +317,8 @@ static int blocks(struct gpt_pass *p, struct err *e)
         last--;
     for (int l = 0; l <= last; l++) {
         int stop = to_end || l < last ? N_HOOKS : last_wanted(p, l);
-        if (gpt_fire(p, HOOK_RESID_PRE, l, p->w->resid.p, d, 0, e))
+        use_layer(p, l);
+        if (gpt_fire(p, HOOK_RESID_PRE, l, p->b.resid_pre, d, 0, e))
             return -1;
         if (stop == HOOK_RESID_PRE)
             return 0;
@@ -262,10 +326,12 @@ static int blocks(struct gpt_pass *p, struct err *e)
             return -1;
         if (stop <= HOOK_ATTN_OUT)
             return 0;
-        num_add(p->w->resid.p, p->w->out.p, p->rows * d);
+        num_sum(p->b.resid_mid, p->b.resid_pre, p->w->out.p, p->rows * d);
+        if (p->c->attn_only && p->b.resid_post != p->b.resid_mid)
+            memcpy(p->b.resid_post, p->b.resid_mid, p->rows * d * sizeof(float));
         if (!p->c->attn_only && mlp(p, l, e))
             return -1;
-        if (gpt_fire(p, HOOK_RESID_POST, l, p->w->resid.p, d, 0, e))
+        if (gpt_fire(p, HOOK_RESID_POST, l, p->b.resid_post, d, 0, e))
             return -1;
     }
     return to_end;
@@ -292,40 +358,43 @@ static int fire_logits(struct gpt_pass *p, size_t from, size_t n, bool last, str
     return 0;
 }
 
+/* Moves the last row of every sequence to the front of x[rows, d]. */
+static void gather_last(const struct gpt_pass *p, float *x)
+{
+    size_t d = (size_t)p->c->d_model, row = 0;
+    for (int i = 0; i < p->n_seq; i++) {
+        row += (size_t)p->seq[i].n;
+        memmove(x + (size_t)i * d, x + (row - 1) * d, d * sizeof *x);
+    }
+}
+
 /* From the residual stream to logits, only for the rows that are wanted. */
 static int unembed(struct gpt_pass *p, struct err *e)
 {
     struct gpt_work *w = p->w;
-    size_t d = (size_t)p->c->d_model, rows = p->rows;
+    size_t d = (size_t)p->c->d_model;
     bool last = p->plan->logits == GPT_LOGITS_LAST;
-    bool hooked = gpt_wants(p, HOOK_LNF_SCALE, 0) || gpt_wants(p, HOOK_LNF_NORMALIZED, 0);
-    if (last && !hooked) { /* before LayerNorm, so that it runs on these rows only */
-        size_t row = 0;
-        for (int i = 0; i < p->n_seq; i++) {
-            row += (size_t)p->seq[i].n;
-            memmove(w->resid.p + (size_t)i * d, w->resid.p + (row - 1) * d, d * sizeof *w->x.p);
-        }
+    bool early = last && !gpt_wants(p, HOOK_LNF_SCALE, 0) && !gpt_wants(p, HOOK_LNF_NORMALIZED, 0);
+    use_end(p);
+    if (early) { /* before LayerNorm, so that it runs on these rows only */
+        gather_last(p, p->end.resid);
         p->rows = (size_t)p->n_seq;
     }
-    if (gpt_norm(p, HOOK_LNF_SCALE, HOOK_LNF_NORMALIZED, 0, p->m->ln_f_w, p->m->ln_f_b, w->resid.p,
-                 w->x.p, e))
+    const struct gpt_norm_at norm = {HOOK_LNF_SCALE, HOOK_LNF_NORMALIZED, 0,           p->m->ln_f_w,
+                                     p->m->ln_f_b,   p->end.mean,         p->end.scale};
+    if (gpt_norm(p, &norm, p->end.resid, p->end.x, e))
         return -1;
     if (p->plan->logits == GPT_LOGITS_NONE)
         return 0;
-    if (last && hooked) {
-        size_t row = 0;
-        for (int i = 0; i < p->n_seq; i++) {
-            row += (size_t)p->seq[i].n;
-            memmove(w->x.p + (size_t)i * d, w->x.p + (row - 1) * d, d * sizeof *w->x.p);
-        }
-    }
-    rows = last ? (size_t)p->n_seq : rows;
+    if (last && !early)
+        gather_last(p, p->end.x);
+    size_t rows = last ? (size_t)p->n_seq : p->rows;
     size_t tile = rows < LOGIT_TILE ? rows : LOGIT_TILE;
     if (gpt_floats_need(&w->logits, tile * (size_t)p->c->d_vocab, e))
         return -1;
     for (size_t r = 0; r < rows; r += tile) {
         size_t n = rows - r < tile ? rows - r : tile;
-        gpt_linear(&p->m->unembed, p->m->unembed_b, w->x.p + r * d, n, w->logits.p);
+        gpt_linear(&p->m->unembed, p->m->unembed_b, p->end.x + r * d, n, w->logits.p);
         if (fire_logits(p, r, n, last, e))
             return -1;
     }
@@ -336,7 +405,10 @@ int gpt_forward(const struct gpt_model *m, struct gpt_work *w, const struct gpt_
                 const struct gpt_plan *plan, struct err *e)
 {
     struct gpt_pass p = {.m = m, .c = &m->cfg, .w = w, .seq = seq, .n_seq = n, .plan = plan};
-    if (check(&p, e) || reserve(&p, e) || embed(&p, e))
+    if (check(&p, e) || reserve(&p, e))
+        return -1;
+    use_layer(&p, 0);
+    if (embed(&p, e))
         return -1;
     int more = blocks(&p, e);
     if (more < 0 || (more > 0 && unembed(&p, e)))

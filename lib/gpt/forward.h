@@ -37,6 +37,15 @@ typedef int gpt_hook_fn(void *user, struct gpt_point p, int seq, const struct gp
 
 enum gpt_logits { GPT_LOGITS_NONE, GPT_LOGITS_LAST, GPT_LOGITS_ALL };
 
+struct gpt_tape; /* gpt/backward.h */
+
+/* Dropout as nanoGPT has it: after the embeddings, on the patterns, on what attention and MLP
+   write. The masks are functions of the seed, so the way back meets the same ones. */
+struct gpt_dropout {
+    double p; /* share of values set to 0; the others grow by 1 / (1 - p) */
+    uint64_t seed;
+};
+
 struct gpt_plan {
     unsigned char
         *want; /* [n_layer * N_HOOKS]: GPT_READ | GPT_EDIT; index layer * N_HOOKS + hook */
@@ -44,6 +53,8 @@ struct gpt_plan {
         logits; /* rows for which HOOK_LOGITS is called (LAST: a view of one position) */
     gpt_hook_fn *fn;
     void *user;
+    struct gpt_tape *tape;             /* keep what gpt_backward needs; logits is GPT_LOGITS_NONE */
+    const struct gpt_dropout *dropout; /* NULL: none */
 };
 int gpt_plan_init(struct gpt_plan *p, const struct gpt_config *c, struct err *e);
 void gpt_plan_want(struct gpt_plan *p, struct gpt_point at, int how);

@@ -5,6 +5,7 @@
 
 #include "gpt/work.h"
 #include "num/gemm.h"
+#include "num/back.h"
 #include "num/kernels.h"
 #include "num/threads.h"
 
@@ -40,6 +41,18 @@ static void tile_softmax(const struct attn_seq *s, int from, int nq, int keys, f
         num_softmax_row(scores + (size_t)i * ld, (size_t)(s->past + from + i + 1), (size_t)keys);
 }
 
+/* nanoGPT drops attention too: the mask of query row i is a function of sequence, head and i. */
+static void tile_drop(const struct gpt_pass *p, int l, int seq, int h, int from, int nq, int keys,
+                      float *pattern, size_t ld)
+{
+    const struct gpt_dropout *d = p->plan->dropout;
+    if (!d || d->p <= 0)
+        return;
+    for (int i = 0; i < nq; i++)
+        num_dropout_row(pattern + (size_t)i * ld, (size_t)keys,
+                        gpt_drop_key(d, DROP_PATTERN, l, gpt_drop_row(seq, h, from + i)), d->p);
+}
+
 static void tile_z(const struct gpt_config *c, const struct attn_seq *s, int h, int from, int nq,
                    int keys, const float *pattern, size_t ld)
 {
@@ -52,13 +65,13 @@ static void tile_z(const struct gpt_config *c, const struct attn_seq *s, int h, 
 static struct attn_seq attn_seq_of(const struct gpt_pass *p, int l, int i, size_t row)
 {
     size_t d = (size_t)p->c->d_model;
-    float *qkv = p->w->qkv.p + row * 3 * d;
+    float *qkv = p->b.qkv + row * 3 * d;
     struct attn_seq s = {.q = qkv,
                          .k = qkv + d,
                          .v = qkv + 2 * d,
                          .ldq = 3 * d,
                          .ldkv = 3 * d,
-                         .z = p->w->z.p + row * d,
+                         .z = p->b.z + row * d,
                          .n = p->seq[i].n};
     struct gpt_kv *kv = p->seq[i].kv;
     if (kv) {
@@ -105,8 +118,10 @@ static int attend_hooked(struct gpt_pass *p, int l, int seq, const struct attn_s
     if (gpt_wants(p, HOOK_PATTERN, l) && gpt_fire_view(p, HOOK_PATTERN, l, seq, &v, e))
         return -1;
 #pragma omp parallel for
-    for (int h = 0; h < heads; h++)
+    for (int h = 0; h < heads; h++) {
+        tile_drop(p, l, seq, h, 0, s->n, keys, a + (size_t)h * square, (size_t)keys);
         tile_z(p->c, s, h, 0, s->n, keys, a + (size_t)h * square, (size_t)keys);
+    }
     return 0;
 }
 
@@ -136,6 +151,7 @@ static int attend(struct gpt_pass *p, int l, struct err *e)
             int nq = s.n - from < QUERY_TILE ? s.n - from : QUERY_TILE;
             int keys = tile_scores(p->c, &s, h, from, nq, t, (size_t)(s.past + s.n));
             tile_softmax(&s, from, nq, keys, t, (size_t)(s.past + s.n));
+            tile_drop(p, l, i, h, from, nq, keys, t, (size_t)(s.past + s.n));
             tile_z(p->c, &s, h, from, nq, keys, t, (size_t)(s.past + s.n));
         }
         row += (size_t)s.n;
@@ -148,7 +164,7 @@ static int results(struct gpt_pass *p, int l, struct err *e)
 {
     int heads = p->c->n_head, dh = p->c->d_head, d = p->c->d_model;
     const struct gpt_matrix *w = &p->m->layer[l].out;
-    const float *z = p->w->z.p;
+    const float *z = p->b.z;
     float *out = p->w->out.p;
     for (int i = 0; i < p->n_seq; i++) {
         int n = p->seq[i].n;
@@ -180,7 +196,7 @@ static int results(struct gpt_pass *p, int l, struct err *e)
 static int fire_qkv(struct gpt_pass *p, int l, struct err *e)
 {
     size_t d = (size_t)p->c->d_model;
-    float *qkv = p->w->qkv.p;
+    float *qkv = p->b.qkv;
     return gpt_fire(p, HOOK_Q, l, qkv, 3 * d, p->c->d_head, e) ||
                    gpt_fire(p, HOOK_K, l, qkv + d, 3 * d, p->c->d_head, e) ||
                    gpt_fire(p, HOOK_V, l, qkv + 2 * d, 3 * d, p->c->d_head, e)
@@ -193,10 +209,11 @@ int gpt_attention(struct gpt_pass *p, int l, struct err *e)
     const struct gpt_layer *layer = &p->m->layer[l];
     struct gpt_work *w = p->w;
     size_t d = (size_t)p->c->d_model, row = 0;
-    if (gpt_norm(p, HOOK_LN1_SCALE, HOOK_LN1_NORMALIZED, l, layer->ln1_w, layer->ln1_b, w->resid.p,
-                 w->x.p, e))
+    const struct gpt_norm_at norm = {HOOK_LN1_SCALE, HOOK_LN1_NORMALIZED, l,          layer->ln1_w,
+                                     layer->ln1_b,   p->b.mean1,          p->b.scale1};
+    if (gpt_norm(p, &norm, p->b.resid_pre, p->b.x1, e))
         return -1;
-    gpt_linear(&layer->qkv, layer->qkv_b, w->x.p, p->rows, w->qkv.p);
+    gpt_linear(&layer->qkv, layer->qkv_b, p->b.x1, p->rows, p->b.qkv);
     if (gpt_head_inputs(p, l, e) || fire_qkv(p, l, e))
         return -1;
     if (gpt_wants(p, HOOK_ATTN_SCORES, l) || gpt_wants(p, HOOK_PATTERN, l)) {
@@ -209,9 +226,10 @@ int gpt_attention(struct gpt_pass *p, int l, struct err *e)
     } else if (attend(p, l, e)) {
         return -1;
     }
-    if (gpt_fire(p, HOOK_Z, l, w->z.p, d, p->c->d_head, e))
+    if (gpt_fire(p, HOOK_Z, l, p->b.z, d, p->c->d_head, e))
         return -1;
-    gpt_linear(&layer->out, layer->out_b, w->z.p, p->rows, w->out.p);
+    gpt_linear(&layer->out, layer->out_b, p->b.z, p->rows, w->out.p);
+    gpt_drop(p, DROP_ATTN_OUT, l, w->out.p, p->rows * d);
     if (gpt_wants(p, HOOK_RESULT, l) && results(p, l, e))
         return -1;
     return gpt_fire(p, HOOK_ATTN_OUT, l, w->out.p, d, 0, e);

@@ -46,7 +46,7 @@ static int split_one(struct gpt_pass *p, int l, int seq, size_t row, struct err 
     for (int j = 0; j < n; j++)
         for (int h = 0; h < heads; h++)
             memcpy(common + ((size_t)j * (size_t)heads + (size_t)h) * d,
-                   p->w->resid.p + (row + (size_t)j) * d, d * sizeof *common);
+                   p->b.resid_pre + (row + (size_t)j) * d, d * sizeof *common);
     struct gpt_view v = {.data = common,
                          .size = {n, heads, (int)d},
                          .stride = {(ptrdiff_t)((size_t)heads * d), (ptrdiff_t)d, 1}};
@@ -63,8 +63,8 @@ static int split_one(struct gpt_pass *p, int l, int seq, size_t row, struct err 
         if (mine && gpt_fire_view(p, input[part], l, seq, &v, e))
             return -1;
         if ((how | mine) & GPT_EDIT)
-            project(p, l, part, own, n, p->w->mean.p + row, p->w->scale.p + row,
-                    p->w->qkv.p + row * 3 * d);
+            project(p, l, part, own, n, p->b.mean1 + row, p->b.scale1 + row,
+                    p->b.qkv + row * 3 * d);
     }
     return 0;
 }

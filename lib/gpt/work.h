@@ -27,11 +27,56 @@ struct gpt_work {
 /* *f holds at least n floats afterwards (not kept, not zeroed). */
 int gpt_floats_need(struct gpt_floats *f, size_t n, struct err *e);
 
+/* Where one layer's values go. A plain pass has one set for all layers, in which several names mean
+   one buffer (resid_pre, resid_mid and resid_post; x1 and x2; pre and post); a pass with a tape has
+   a set a layer, in which only resid_post is the next layer's resid_pre. */
+struct gpt_bufs {
+    float *resid_pre, *resid_mid, *resid_post; /* [rows, d_model] */
+    float *x1, *x2;                            /* [rows, d_model]: LayerNorms' outputs */
+    float *mean1, *scale1, *mean2, *scale2;    /* [rows] */
+    float *qkv, *z;                            /* [rows, 3 d_model], [rows, d_model] */
+    float *pre, *post;                         /* [rows, d_mlp] */
+};
+
+/* Behind the last layer. */
+struct gpt_end_bufs {
+    float *resid, *x, *mean, *scale;
+};
+
+/* What the way back needs of a pass (backward.h). */
+struct gpt_tape {
+    struct gpt_floats kept; /* all layers' buffers, then the end's */
+    struct gpt_floats back; /* gradients under way (backward.c) */
+    size_t rows;            /* of the pass on it; 0: none */
+};
+size_t gpt_tape_back_floats(const struct gpt_config *c, size_t rows);
+size_t gpt_tape_layer_floats(const struct gpt_config *c, size_t rows);
+void gpt_tape_layer(const struct gpt_tape *t, const struct gpt_config *c, int l,
+                    struct gpt_bufs *b);
+void gpt_tape_end(const struct gpt_tape *t, const struct gpt_config *c, struct gpt_end_bufs *b);
+
+/* Sites of dropout, for their masks. */
+enum { DROP_EMBED, DROP_PATTERN, DROP_ATTN_OUT, DROP_MLP_OUT };
+/* The key of a mask; for patterns one a sequence, head and query. */
+static inline uint64_t gpt_drop_key(const struct gpt_dropout *d, int site, int layer, uint64_t i)
+{
+    uint64_t k =
+        d->seed + ((uint64_t)(unsigned)layer * 4 + (unsigned)site + 1) * 0x9e3779b97f4a7c15u;
+    return k ^ (i * 0xd1342543de82ef95u);
+}
+
+static inline uint64_t gpt_drop_row(int seq, int head, int query)
+{
+    return ((uint64_t)(unsigned)seq << 40) + ((uint64_t)(unsigned)head << 28) + (unsigned)query + 1;
+}
+
 /* One pass under way: what its stages share. */
 struct gpt_pass {
     const struct gpt_model *m;
     const struct gpt_config *c;
     struct gpt_work *w;
+    struct gpt_bufs b; /* of the layer at hand */
+    struct gpt_end_bufs end;
     const struct gpt_seq *seq;
     int n_seq;
     const struct gpt_plan *plan;
@@ -54,12 +99,21 @@ int gpt_fire_view(struct gpt_pass *p, enum gpt_hook h, int layer, int seq, const
 /* y[rows, out] = x[rows, in] W + b. */
 void gpt_linear(const struct gpt_matrix *w, const float *b, const float *x, size_t rows, float *y);
 
-/* x[rows, d_model] -> LayerNorm -> y, with its two hooks fired; without LayerNorm in the model
-   y = x. */
-int gpt_norm(struct gpt_pass *p, enum gpt_hook scale, enum gpt_hook normalized, int layer,
-             const float *w, const float *b, float *x, float *y, struct err *e);
+/* A LayerNorm and its two hooks. */
+struct gpt_norm_at {
+    enum gpt_hook scale_hook, normalized_hook;
+    int layer;
+    const float *w, *b;  /* the model's */
+    float *mean, *scale; /* [rows], filled */
+};
+/* x[rows, d_model] -> LayerNorm -> y; without LayerNorm in the model y = x. */
+int gpt_norm(struct gpt_pass *p, const struct gpt_norm_at *at, const float *x, float *y,
+             struct err *e);
 
-/* Attention of layer l: from w->resid to w->out (attn_out, bias included), its hooks fired. */
+/* Dropout on x[n], if the plan has any. */
+void gpt_drop(const struct gpt_pass *p, int site, int layer, float *x, size_t n);
+
+/* Attention of layer l: from b.resid_pre to w->out (attn_out, bias included), its hooks fired. */
 int gpt_attention(struct gpt_pass *p, int l, struct err *e);
 
 /* Fires hook_attn_in and hook_{q,k,v}_input of layer l; what an edit changed is projected into

@@ -3,75 +3,33 @@
 #include <math.h>
 #include <string.h>
 
+#include "num/fast_math.h"
+
 #define MIN_PARALLEL 16384 /* elements below which waking the other threads costs more */
 
-/* e^x for vector loops: relative error below 2e-7; below -87.3 (and for -inf) exactly 0, above 88.3
-   capped. Cody-Waite reduction and the degree-5 polynomial of Cephes' expf (Moshier). */
-static inline float fast_exp(float x)
-{
-    float c = x > 88.3f ? 88.3f : x;
-    c = c < -87.3f ? -87.3f : c;
-    float n = rintf(c * 1.44269504088896341f);
-    float r = c - n * 0.693359375f + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    union {
-        int i;
-        float f;
-    } two = {((int)n + 127) << 23};
-    return x < -87.3f ? 0.0f : p * two.f;
-}
-
-/* erf for vector loops: absolute error below 3e-7; the rational approximation of Eigen and
-   TensorFlow for |x| <= 4, beyond which erf is 1 in float. */
-static inline float fast_erf(float x)
-{
-    float c = x > 4.0f ? 4.0f : x;
-    c = c < -4.0f ? -4.0f : c;
-    float s = c * c;
-    float p = -2.72614225801306e-10f;
-    p = p * s + 2.77068142495902e-08f;
-    p = p * s - 2.10102402082508e-06f;
-    p = p * s - 5.69250639462346e-05f;
-    p = p * s - 7.34990630326855e-04f;
-    p = p * s - 2.95459980854025e-03f;
-    p = p * s - 1.60960333262415e-02f;
-    float q = -1.45660718464996e-05f;
-    q = q * s - 2.13374055278905e-04f;
-    q = q * s - 1.68282697438203e-03f;
-    q = q * s - 7.37332916720468e-03f;
-    q = q * s - 1.42647390514189e-02f;
-    return c * p / q;
-}
-
-void num_gelu_tanh(float *x, size_t n)
+void num_gelu_tanh(const float *x, float *y, size_t n)
 {
 #pragma omp parallel for simd if (n > MIN_PARALLEL)
     for (size_t i = 0; i < n; i++) {
         float v = x[i];
         float u = 0.7978845608028654f * (v + 0.044715f * v * v * v);
         /* 0.5 (1 + tanh u) = 1 / (1 + e^-2u) */
-        x[i] = v / (1.0f + fast_exp(-2.0f * u));
+        y[i] = v / (1.0f + fast_exp(-2.0f * u));
     }
 }
 
-void num_gelu_erf(float *x, size_t n)
+void num_gelu_erf(const float *x, float *y, size_t n)
 {
 #pragma omp parallel for simd if (n > MIN_PARALLEL)
     for (size_t i = 0; i < n; i++)
-        x[i] = 0.5f * x[i] * (1.0f + fast_erf(x[i] * 0.70710678118654752f));
+        y[i] = 0.5f * x[i] * (1.0f + fast_erf(x[i] * 0.70710678118654752f));
 }
 
-void num_relu(float *x, size_t n)
+void num_relu(const float *x, float *y, size_t n)
 {
 #pragma omp parallel for simd if (n > MIN_PARALLEL)
     for (size_t i = 0; i < n; i++)
-        x[i] = x[i] > 0.0f ? x[i] : 0.0f;
+        y[i] = x[i] > 0.0f ? x[i] : 0.0f;
 }
 
 void num_ln_stats(const float *x, size_t rows, size_t d, float eps, float *mean, float *scale)
@@ -128,6 +86,13 @@ void num_add(float *y, const float *x, size_t n)
 #pragma omp parallel for simd if (n > MIN_PARALLEL)
     for (size_t i = 0; i < n; i++)
         y[i] += x[i];
+}
+
+void num_sum(float *y, const float *a, const float *b, size_t n)
+{
+#pragma omp parallel for simd if (n > MIN_PARALLEL)
+    for (size_t i = 0; i < n; i++)
+        y[i] = a[i] + b[i];
 }
 
 /* Sixteen maxima side by side: clang does not vectorise a max reduction, since NaNs forbid it to

@@ -6,11 +6,11 @@
 
 #include <stddef.h>
 
-/* x[i] = f(x[i]). tanh GELU: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); erf GELU:
+/* y[i] = f(x[i]); y may be x. tanh GELU: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); erf GELU:
    0.5 x (1 + erf(x / sqrt 2)). (Hendrycks and Gimpel 2016) */
-void num_gelu_tanh(float *x, size_t n);
-void num_gelu_erf(float *x, size_t n);
-void num_relu(float *x, size_t n);
+void num_gelu_tanh(const float *x, float *y, size_t n);
+void num_gelu_erf(const float *x, float *y, size_t n);
+void num_relu(const float *x, float *y, size_t n);
 
 /* mean[r] and scale[r] = sqrt(population variance + eps) of the rows of x[rows, d]. */
 void num_ln_stats(const float *x, size_t rows, size_t d, float eps, float *mean, float *scale);
@@ -22,6 +22,8 @@ void num_ln_apply(const float *x, size_t rows, size_t d, const float *mean, cons
 void num_fill_rows(float *y, size_t rows, size_t n, const float *b);
 /* y += x. */
 void num_add(float *y, const float *x, size_t n);
+/* y = a + b; y may be a or b. */
+void num_sum(float *y, const float *a, const float *b, size_t n);
 
 /* In one thread (for use inside parallel regions): the first n of a row become their softmax, the
    rest up to `width` 0. -inf gives exactly 0. */

@@ -17,9 +17,9 @@ static void gelus(void)
     static float t[N], g[N], r[N];
     for (int i = 0; i < N; i++)
         t[i] = g[i] = r[i] = at(i);
-    num_gelu_tanh(t, N);
-    num_gelu_erf(g, N);
-    num_relu(r, N);
+    num_gelu_tanh(t, t, N);
+    num_gelu_erf(g, g, N);
+    num_relu(r, r, N);
     double worst_t = 0, worst_g = 0;
     for (int i = 0; i < N; i++) {
         double x = at(i);

@@ -1,0 +1,154 @@
+#include "num/back.h"
+
+#include <string.h>
+
+#include "num/fast_math.h"
+
+#define MIN_PARALLEL 16384 /* elements below which waking the other threads costs more */
+#define PANEL 64           /* columns that one thread sums */
+
+void num_gelu_tanh_back(const float *x, const float *dy, float *dx, size_t n)
+{
+#pragma omp parallel for simd if (n > MIN_PARALLEL)
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i], c = 0.7978845608028654f;
+        float u = c * (v + 0.044715f * v * v * v), du = c * (1.0f + 3.0f * 0.044715f * v * v);
+        float s = 1.0f / (1.0f + fast_exp(-2.0f * u)); /* gelu = x s */
+        dx[i] = dy[i] * (s + 2.0f * v * s * (1.0f - s) * du);
+    }
+}
+
+void num_gelu_erf_back(const float *x, const float *dy, float *dx, size_t n)
+{
+#pragma omp parallel for simd if (n > MIN_PARALLEL)
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i];
+        float cdf = 0.5f * (1.0f + fast_erf(v * 0.70710678118654752f));
+        dx[i] = dy[i] * (cdf + v * 0.3989422804014327f * fast_exp(-0.5f * v * v));
+    }
+}
+
+void num_relu_back(const float *x, const float *dy, float *dx, size_t n)
+{
+#pragma omp parallel for simd if (n > MIN_PARALLEL)
+    for (size_t i = 0; i < n; i++)
+        dx[i] = x[i] > 0.0f ? dy[i] : 0.0f;
+}
+
+void num_ln_back(const float *x, const float *dy, size_t rows, size_t d, const float *mean,
+                 const float *scale, const float *w, float *dx)
+{
+#pragma omp parallel for if (rows * d > MIN_PARALLEL)
+    for (size_t r = 0; r < rows; r++) {
+        const float *v = x + r * d, *g = dy + r * d;
+        float m = mean[r], inv = 1.0f / scale[r], sum = 0, dot = 0;
+#pragma omp simd reduction(+ : sum, dot)
+        for (size_t i = 0; i < d; i++) {
+            float gw = g[i] * w[i];
+            sum += gw;
+            dot += gw * (v[i] - m) * inv;
+        }
+        sum /= (float)d;
+        dot /= (float)d;
+        float *o = dx + r * d;
+#pragma omp simd
+        for (size_t i = 0; i < d; i++)
+            o[i] = (g[i] * w[i] - sum - (v[i] - m) * inv * dot) * inv;
+    }
+}
+
+void num_ln_back_weights(const float *x, const float *dy, size_t rows, size_t d, const float *mean,
+                         const float *scale, float *dw, float *db)
+{
+#pragma omp parallel for if (rows * d > MIN_PARALLEL)
+    for (size_t j = 0; j < d; j += PANEL) {
+        size_t n = d - j < PANEL ? d - j : PANEL;
+        float w[PANEL] = {0}, b[PANEL] = {0};
+        for (size_t r = 0; r < rows; r++) {
+            const float *v = x + r * d + j, *g = dy + r * d + j;
+            float m = mean[r], inv = 1.0f / scale[r];
+#pragma omp simd
+            for (size_t i = 0; i < n; i++) {
+                w[i] += g[i] * (v[i] - m) * inv;
+                b[i] += g[i];
+            }
+        }
+        for (size_t i = 0; i < n; i++) {
+            if (dw)
+                dw[j + i] += w[i];
+            if (db)
+                db[j + i] += b[i];
+        }
+    }
+}
+
+void num_ln_back_scale(const float *x, const float *dy, size_t rows, size_t d, const float *mean,
+                       const float *scale, const float *w, float *dscale)
+{
+#pragma omp parallel for if (rows * d > MIN_PARALLEL)
+    for (size_t r = 0; r < rows; r++) {
+        const float *v = x + r * d, *g = dy + r * d;
+        float m = mean[r], sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (size_t i = 0; i < d; i++)
+            sum += g[i] * w[i] * (v[i] - m);
+        dscale[r] = -sum / (scale[r] * scale[r]);
+    }
+}
+
+void num_column_sums(const float *x, size_t rows, size_t d, float *y)
+{
+#pragma omp parallel for if (rows * d > MIN_PARALLEL)
+    for (size_t j = 0; j < d; j += PANEL) {
+        size_t n = d - j < PANEL ? d - j : PANEL;
+        float sum[PANEL] = {0};
+        for (size_t r = 0; r < rows; r++) {
+            const float *v = x + r * d + j;
+#pragma omp simd
+            for (size_t i = 0; i < n; i++)
+                sum[i] += v[i];
+        }
+        for (size_t i = 0; i < n; i++)
+            y[j + i] += sum[i];
+    }
+}
+
+void num_softmax_back_row(const float *p, const float *dp, size_t n, size_t width, float *s)
+{
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < n; i++)
+        sum += p[i] * dp[i];
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        s[i] = p[i] * (dp[i] - sum);
+    memset(s + n, 0, (width - n) * sizeof *s);
+}
+
+/* The finaliser of MurmurHash3 (Appleby) over index and key: 32 well-mixed bits. */
+static inline uint32_t mix(uint32_t i, uint32_t lo, uint32_t hi)
+{
+    uint32_t h = (i * 0x9e3779b9u) ^ lo;
+    h ^= h >> 16;
+    h = h * 0x85ebca6bu + hi;
+    h ^= h >> 13;
+    h *= 0xc2b2ae35u;
+    return h ^ h >> 16;
+}
+
+void num_dropout_row(float *x, size_t n, uint64_t key, double p)
+{
+    uint32_t lo = (uint32_t)key, hi = (uint32_t)(key >> 32), bound = (uint32_t)(p * 4294967296.0);
+    float grow = (float)(1.0 / (1.0 - p));
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        x[i] = mix((uint32_t)i, lo, hi) < bound ? 0.0f : x[i] * grow;
+}
+
+void num_dropout(float *x, size_t n, uint64_t key, double p)
+{
+    enum { CHUNK = 8192 }; /* each with a key of its own */
+#pragma omp parallel for if (n > MIN_PARALLEL)
+    for (size_t i = 0; i < n; i += CHUNK)
+        num_dropout_row(x + i, n - i < CHUNK ? n - i : CHUNK, key + i * 0x9e3779b97f4a7c15u, p);
+}
