@@ -41,7 +41,8 @@ int emit_header(struct act_header *h, const struct gpt_model *m, struct err *e)
     return rc;
 }
 
-void emit_shape(const struct gpt_config *c, struct gpt_point at, int n, struct act_record *r)
+/* The record's name and dimensions for n positions of a hook point, all coordinates. */
+static void record_of(const struct gpt_config *c, struct gpt_point at, int n, struct act_record *r)
 {
     const struct gpt_hook_info *info = &gpt_hooks[at.hook];
     *r = (struct act_record){.dtype = ACT_F32, .n_dims = info->n_axes};
@@ -167,7 +168,7 @@ int emit_begin(struct emit *em, const struct act_item *items, int n, struct err 
 static int selected_shape(const struct emit *em, const struct gpt_selector *s, int n,
                           struct act_record *r, int *idx[3], struct err *e)
 {
-    emit_shape(&em->m->cfg, s->point, n, r);
+    record_of(&em->m->cfg, s->point, n, r);
     r->dtype = em->dtype;
     for (int a = 0; a < r->n_dims; a++) {
         size_t k;
@@ -229,10 +230,15 @@ static int send(struct emit *em, struct kept *to, const struct act_record *r, in
     return put(em, to, em->chunk, n, e);
 }
 
-/* Nothing sliced away and row-major in memory: it can go out as it lies. */
-static bool whole(const struct act_record *r, const struct gpt_view *v)
+/* The view's rows are the chosen ones, nothing is sliced away of them, and they are row-major in
+   memory: they can go out as they lie. (A tile of logits may have as many rows as are chosen and
+   yet hold others.) */
+static bool whole(const struct act_record *r, int *const idx[3], const struct gpt_view *v,
+                  int first_row)
 {
     ptrdiff_t step = 1;
+    if (idx[0][0] != first_row || idx[0][r->dims[0].size - 1] != first_row + v->size[0] - 1)
+        return false;
     for (int a = r->n_dims - 1; a >= 0; a--) {
         if ((int)r->dims[a].size != v->size[a] || v->stride[a] != step)
             return false;
@@ -275,8 +281,8 @@ int emit_hook(struct emit *em, struct gpt_point at, int seq, const struct gpt_vi
         rc = act_write_begin(em->w, &r, e);
     }
     if (rc == 0)
-        rc = whole(&r, v) ? put(em, to, v->data, act_record_count(&r), e)
-                          : send(em, to, &r, idx, v, first_row, e);
+        rc = whole(&r, idx, v, first_row) ? put(em, to, v->data, act_record_count(&r), e)
+                                          : send(em, to, &r, idx, v, first_row, e);
     act_record_release(&r);
     for (int a = 0; a < 3; a++)
         free(idx[a]);

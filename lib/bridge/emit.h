@@ -13,9 +13,6 @@
 /* What a stream's header says of the model that made it: its id, name and config. */
 int emit_header(struct act_header *h, const struct gpt_model *m, struct err *e);
 
-/* The record's name and dimensions for `n` positions of a hook point, all coordinates. */
-void emit_shape(const struct gpt_config *c, struct gpt_point at, int n, struct act_record *r);
-
 /* Items' texts from token ids: fills tokens, piece and text (owned by *it;
    act_item_release). */
 int emit_item_tokens(struct act_item *it, const struct vocab *v, const int32_t *tokens, size_t n,
