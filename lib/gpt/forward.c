@@ -1,10 +1,8 @@
 /* forward.c - the forward pass: embedding, blocks, unembedding (attention: forward_attn.c). */
 #include "gpt/forward.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "gpt/work.h"
 #include "num/gemm.h"
 #include "num/back.h"
@@ -13,85 +11,22 @@
 /* Rows of logits made at a time: enough for a fast GEMM, few enough for GPT-2's vocabulary. */
 #define LOGIT_TILE 256
 
-int gpt_kv_init(struct gpt_kv *kv, const struct gpt_config *c, int cap, struct err *e)
-{
-    size_t n = (size_t)c->n_layer * (size_t)cap * (size_t)c->d_model;
-    *kv = (struct gpt_kv){.cap = cap};
-    kv->k = mem_alloc(n, sizeof *kv->k, e);
-    kv->v = mem_alloc(n, sizeof *kv->v, e);
-    if (kv->k && kv->v)
-        return 0;
-    gpt_kv_release(kv);
-    return -1;
-}
-
-void gpt_kv_release(struct gpt_kv *kv)
-{
-    free(kv->k);
-    free(kv->v);
-    *kv = (struct gpt_kv){0};
-}
-
-int gpt_plan_init(struct gpt_plan *p, const struct gpt_config *c, struct err *e)
-{
-    *p = (struct gpt_plan){0};
-    p->want = mem_calloc((size_t)c->n_layer, N_HOOKS, e);
-    return p->want ? 0 : -1;
-}
-
-void gpt_plan_want(struct gpt_plan *p, struct gpt_point at, int how)
-{
-    p->want[(size_t)at.layer * N_HOOKS + at.hook] |= (unsigned char)how;
-}
-
-void gpt_plan_release(struct gpt_plan *p)
-{
-    free(p->want);
-    *p = (struct gpt_plan){0};
-}
-
-struct gpt_work *gpt_work_new(struct err *e)
-{
-    return mem_calloc(1, sizeof(struct gpt_work), e);
-}
-
-void gpt_work_free(struct gpt_work *w)
-{
-    if (!w)
-        return;
-    free(w->resid.p);
-    free(w->x.p);
-    free(w->qkv.p);
-    free(w->z.p);
-    free(w->out.p);
-    free(w->mlp.p);
-    free(w->mean.p);
-    free(w->scale.p);
-    free(w->attn.p);
-    free(w->heads.p);
-    free(w->logits.p);
-    free(w);
-}
-
-int gpt_work_first_row(const struct gpt_work *w)
-{
-    return w->first_row;
-}
-
-int gpt_floats_need(struct gpt_floats *f, size_t n, struct err *e)
-{
-    if (n <= f->cap)
-        return 0;
-    free(f->p);
-    f->p = mem_alloc(n, sizeof *f->p, e);
-    f->cap = f->p ? n : 0;
-    return f->p ? 0 : -1;
-}
-
 int gpt_fire_view(struct gpt_pass *p, enum gpt_hook h, int layer, int seq, const struct gpt_view *v,
                   struct err *e)
 {
     return p->plan->fn(p->plan->user, (struct gpt_point){h, layer}, seq, v, e);
+}
+
+struct gpt_view gpt_hook_view(const struct gpt_pass *p, enum gpt_hook h, int seq, float *data,
+                              size_t ld, ptrdiff_t stride1)
+{
+    const struct gpt_hook_info *info = &gpt_hooks[h];
+    struct gpt_view v = {.data = data, .size = {p->seq[seq].n, 1, 1}, .stride = {(ptrdiff_t)ld}};
+    for (int a = 1; a < info->n_axes; a++) {
+        v.size[a] = gpt_axis_size(p->c, info->axis[a], p->seq[seq].n);
+        v.stride[a] = a == info->n_axes - 1 ? 1 : stride1;
+    }
+    return v;
 }
 
 int gpt_fire(struct gpt_pass *p, enum gpt_hook h, int layer, float *data, size_t ld,
@@ -99,13 +34,8 @@ int gpt_fire(struct gpt_pass *p, enum gpt_hook h, int layer, float *data, size_t
 {
     if (!gpt_wants(p, h, layer))
         return 0;
-    const struct gpt_hook_info *info = &gpt_hooks[h];
     for (int i = 0; i < p->n_seq; i++) {
-        struct gpt_view v = {.data = data, .size = {p->seq[i].n, 1, 1}, .stride = {(ptrdiff_t)ld}};
-        for (int a = 1; a < info->n_axes; a++) {
-            v.size[a] = gpt_axis_size(p->c, info->axis[a], p->seq[i].n);
-            v.stride[a] = a == info->n_axes - 1 ? 1 : stride1;
-        }
+        struct gpt_view v = gpt_hook_view(p, h, i, data, ld, stride1);
         p->w->first_row = 0;
         if (gpt_fire_view(p, h, layer, i, &v, e))
             return -1;

@@ -229,8 +229,8 @@ int gpt_attention(struct gpt_pass *p, int l, struct err *e)
     if (gpt_fire(p, HOOK_Z, l, p->b.z, d, p->c->d_head, e))
         return -1;
     gpt_linear(&layer->out, layer->out_b, p->b.z, p->rows, w->out.p);
-    gpt_drop(p, DROP_ATTN_OUT, l, w->out.p, p->rows * d);
     if (gpt_wants(p, HOOK_RESULT, l) && results(p, l, e))
         return -1;
+    gpt_drop(p, DROP_ATTN_OUT, l, w->out.p, p->rows * d);
     return gpt_fire(p, HOOK_ATTN_OUT, l, w->out.p, d, 0, e);
 }

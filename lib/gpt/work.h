@@ -88,6 +88,9 @@ static inline int gpt_wants(const struct gpt_pass *p, enum gpt_hook h, int layer
     return p->plan->want[(size_t)layer * N_HOOKS + h];
 }
 
+/* The view of a hook point's values of one sequence, as gpt_fire tells. */
+struct gpt_view gpt_hook_view(const struct gpt_pass *p, enum gpt_hook h, int seq, float *data,
+                              size_t ld, ptrdiff_t stride1);
 /* Calls the plan's function for every sequence with its part of data[rows, ld], of which element
    (row, j, k) lies at row*ld + j*stride1 + k; the axes' sizes come from the hook's own. */
 int gpt_fire(struct gpt_pass *p, enum gpt_hook h, int layer, float *data, size_t ld,

@@ -1,6 +1,7 @@
 /* The vector kernels against libm in double. */
 #include <stdlib.h>
 
+#include "num/back.h"
 #include "num/gemm.h"
 #include "num/kernels.h"
 #include "test.h"
@@ -31,6 +32,57 @@ static void gelus(void)
     }
     CHECK_NEAR(worst_t, 0, 4e-7); /* a few float roundings of x */
     CHECK_NEAR(worst_g, 0, 4e-7);
+}
+
+/* The ways back against differences of libm's functions in double. */
+static double gelu_tanh(double x)
+{
+    return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+}
+
+static double gelu_erf(double x)
+{
+    return 0.5 * x * (1 + erf(x / sqrt(2)));
+}
+
+static void gelus_back(void)
+{
+    static float x[N], t[N], g[N], r[N];
+    for (int i = 0; i < N; i++) {
+        x[i] = at(i);
+        t[i] = g[i] = r[i] = 2;
+    }
+    num_gelu_tanh_back(x, t, t, N);
+    num_gelu_erf_back(x, g, g, N);
+    num_relu_back(x, r, r, N);
+    for (int i = 0; i < N; i++) {
+        double v = x[i], h = 1e-5;
+        CHECK_NEAR(t[i], (gelu_tanh(v + h) - gelu_tanh(v - h)) / h, 4e-6);
+        CHECK_NEAR(g[i], (gelu_erf(v + h) - gelu_erf(v - h)) / h, 4e-6);
+        CHECK(r[i] == (v > 0 ? 2 : 0));
+    }
+}
+
+static void dropout(void)
+{
+    static float x[N], y[N], z[N];
+    double sum = 0;
+    int zeros = 0;
+    for (int i = 0; i < N; i++)
+        x[i] = y[i] = z[i] = 1;
+    num_dropout(x, N, 1, 0.25);
+    num_dropout(y, N, 1, 0.25);
+    num_dropout(z, N, 2, 0.25);
+    CHECK(memcmp(x, y, sizeof x) == 0);
+    CHECK(memcmp(x, z, sizeof x) != 0);
+    for (int i = 0; i < N; i++) {
+        zeros += x[i] == 0;
+        sum += x[i];
+        CHECK(x[i] == 0 || x[i] == (float)(1 / 0.75));
+    }
+    /* five standard deviations of a binomial: sqrt(N p (1-p)) = 61 */
+    CHECK_NEAR(zeros, 0.25 * N, 310);
+    CHECK_NEAR(sum, N, 310 / 0.75);
 }
 
 static void softmax(void)
@@ -115,6 +167,8 @@ static void gemm(void)
 int main(void)
 {
     RUN(gelus);
+    RUN(gelus_back);
+    RUN(dropout);
     RUN(softmax);
     RUN(layer_norm);
     RUN(gemm);
