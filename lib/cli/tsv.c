@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/prog.h"
+#include "base/utf8.h"
 
 #define FLUSH_AT (1 << 16)
 
@@ -95,7 +96,7 @@ int tsv_int(struct tsv *t, int64_t v, struct err *e)
 
 int tsv_text(struct tsv *t, const char *s, size_t n, struct err *e)
 {
-    return separate(t, e) ? -1 : buf_escape(&t->b, s, n, e);
+    return separate(t, e) ? -1 : utf8_escape(&t->b, s, n, e);
 }
 
 int tsv_str(struct tsv *t, const char *s, struct err *e)

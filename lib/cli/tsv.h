@@ -28,7 +28,7 @@ int tsv_header(struct tsv *t, const char *names, struct err *e);
 
 int tsv_num(struct tsv *t, double v, struct err *e);
 int tsv_int(struct tsv *t, int64_t v, struct err *e);
-int tsv_str(struct tsv *t, const char *s, struct err *e);            /* escaped, buf.h */
+int tsv_str(struct tsv *t, const char *s, struct err *e);            /* escaped, utf8.h */
 int tsv_text(struct tsv *t, const char *s, size_t n, struct err *e); /* the same, n bytes */
 int tsv_end_row(struct tsv *t, struct err *e); /* a row with too few or many columns is ERR_SYS */
 

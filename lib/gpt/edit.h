@@ -5,7 +5,7 @@
        set   SELECTOR VALUE         replaces
        add   SELECTOR VALUE         adds
        scale SELECTOR VALUE         multiplies
-   VALUE = a number (inf and -inf too: `set attn_scores3[head=1,key=0] -inf` cuts attention), or
+   VALUE = a number (inf and -inf too: `set attn_scores3[head=1,query=1:,key=0] -inf`), or
    `from FILE`: the values recorded at the same hook point. SELECTOR as in select.h; a glob makes
    one edit a hook point. Edits of the same point are done in the order written.
 
