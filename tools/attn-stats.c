@@ -62,15 +62,15 @@ static int begin_item(struct work *w, const struct act_item *it, size_t n, struc
 
 /* One head's rows follow one another; the sums of a head end with its last query. */
 struct place {
-    size_t head, query;
+    uint32_t head;
+    size_t query;
     struct head_sums sums;
 };
 
 static int take_row(struct work *w, const struct act_record *r, int layer, struct place *p,
                     const float *row, struct err *e)
 {
-    const struct act_dim *d = &r->dims[0];
-    int32_t head = d->index ? d->index[p->head] : (int32_t)((uint32_t)d->start + p->head);
+    int32_t head = act_dim_at(&r->dims[0], p->head);
     if (!head_sums_row(&p->sums, &w->tokens, p->query, row))
         return err_set(e, ERR_DATA, "head %" PRId32 ", query %zu: a value is NaN or infinite", head,
                        p->query);

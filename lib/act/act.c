@@ -1,9 +1,15 @@
 #include "act/act.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+
+int32_t act_dim_at(const struct act_dim *d, uint32_t i)
+{
+    return d->index ? d->index[i] : (int32_t)((int64_t)d->start + i);
+}
 
 size_t act_record_count(const struct act_record *r)
 {
@@ -18,6 +24,42 @@ void act_record_release(struct act_record *r)
     for (int d = 0; d < r->n_dims; d++)
         free(r->dims[d].index);
     *r = (struct act_record){0};
+}
+
+int act_dim_dup(struct act_dim *to, const struct act_dim *from, struct err *e)
+{
+    *to = *from;
+    if (!from->index)
+        return 0;
+    to->index = mem_alloc(from->size, sizeof *to->index, e);
+    if (!to->index)
+        return -1;
+    memcpy(to->index, from->index, from->size * sizeof *to->index);
+    return 0;
+}
+
+int act_record_dup(struct act_record *to, const struct act_record *from, struct err *e)
+{
+    *to = *from;
+    for (int d = 0; d < to->n_dims; d++)
+        to->dims[d].index = NULL;
+    for (int d = 0; d < to->n_dims; d++) {
+        if (act_dim_dup(&to->dims[d], &from->dims[d], e)) {
+            act_record_release(to);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void act_record_shape(const struct act_record *r, char *text, size_t size)
+{
+    size_t n = (size_t)snprintf(text, size, "[");
+    for (int d = 0; d < r->n_dims && n < size; d++)
+        n += (size_t)snprintf(text + n, size - n, "%s%s %u", d ? ", " : "", r->dims[d].label,
+                              r->dims[d].size);
+    if (n < size)
+        snprintf(text + n, size - n, "]");
 }
 
 const char *act_item_piece(const struct act_item *it, size_t i, size_t *n)
@@ -91,19 +133,6 @@ int act_header_history(const struct act_header *h, struct buf *b, struct err *e)
 {
     for (size_t i = 0; i < h->n_history; i++) {
         if ((i && buf_puts(b, "\n", e)) || buf_puts(b, h->history[i], e))
-            return -1;
-    }
-    return 0;
-}
-
-int act_header_copy(struct act_header *to, const struct act_header *from, struct err *e)
-{
-    for (size_t i = 0; i < from->n_pairs; i++) {
-        if (act_header_set(to, from->pairs[i].key, from->pairs[i].value, e))
-            return -1;
-    }
-    for (size_t i = 0; i < from->n_history; i++) {
-        if (act_header_add_history(to, from->history[i], e))
             return -1;
     }
     return 0;

@@ -37,6 +37,13 @@ struct act_record {
 /* Number of values; the reader has checked that it does not overflow. */
 size_t act_record_count(const struct act_record *r);
 void act_record_release(struct act_record *r); /* frees the dims' index, empties */
+/* Copies with the coordinates. After an error *to holds nothing to be released. */
+int act_record_dup(struct act_record *to, const struct act_record *from, struct err *e);
+int act_dim_dup(struct act_dim *to, const struct act_dim *from, struct err *e);
+/* "[pos 24, head 4]" */
+void act_record_shape(const struct act_record *r, char *text, size_t size);
+/* Coordinate of element i along the dimension. */
+int32_t act_dim_at(const struct act_dim *d, uint32_t i);
 
 struct act_item {
     char *label; /* "" when none */
@@ -66,7 +73,6 @@ int act_header_set(struct act_header *h, const char *key, const char *value, str
 int act_header_add_history(struct act_header *h, const char *line, struct err *e);
 /* History lines joined by '\n' (for tsv_open), into b. */
 int act_header_history(const struct act_header *h, struct buf *b, struct err *e);
-int act_header_copy(struct act_header *to, const struct act_header *from, struct err *e);
 void act_header_release(struct act_header *h);
 
 #endif

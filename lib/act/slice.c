@@ -1,6 +1,5 @@
 #include "act/slice.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,40 +55,6 @@ void act_slices_release(struct act_slices *s)
         spec_release(&s->v[i].spec);
     free(s->v);
     *s = (struct act_slices){0};
-}
-
-int32_t act_dim_at(const struct act_dim *d, uint32_t i)
-{
-    return d->index ? d->index[i] : d->start + (int32_t)i;
-}
-
-int act_record_dup(struct act_record *to, const struct act_record *from, struct err *e)
-{
-    *to = *from;
-    for (int d = 0; d < to->n_dims; d++)
-        to->dims[d].index = NULL;
-    for (int d = 0; d < to->n_dims; d++) {
-        const struct act_dim *dim = &from->dims[d];
-        if (!dim->index)
-            continue;
-        to->dims[d].index = mem_alloc(dim->size, sizeof *dim->index, e);
-        if (!to->dims[d].index) {
-            act_record_release(to);
-            return -1;
-        }
-        memcpy(to->dims[d].index, dim->index, dim->size * sizeof *dim->index);
-    }
-    return 0;
-}
-
-void act_record_shape(const struct act_record *r, char *text, size_t size)
-{
-    size_t n = (size_t)snprintf(text, size, "[");
-    for (int d = 0; d < r->n_dims && n < size; d++)
-        n += (size_t)snprintf(text + n, size - n, "%s%s %u", d ? ", " : "", r->dims[d].label,
-                              r->dims[d].size);
-    if (n < size)
-        snprintf(text + n, size - n, "]");
 }
 
 /* The kept elements' coordinates: a start if they are consecutive, else a list. */

@@ -42,11 +42,4 @@ typedef int act_put(void *user, const void *values, size_t n, struct err *e);
 int act_pick_values(const struct act_pick *p, struct act_source *s, float *chunk, act_put *put,
                     void *user, struct err *e);
 
-/* Copies a record with its coordinates (release with act_record_release). */
-int act_record_dup(struct act_record *to, const struct act_record *from, struct err *e);
-/* "[pos 24, head 4]" */
-void act_record_shape(const struct act_record *r, char *text, size_t size);
-/* Coordinate of element i along the dimension. */
-int32_t act_dim_at(const struct act_dim *d, uint32_t i);
-
 #endif

@@ -18,7 +18,6 @@ struct act_writer {
     unsigned char *out; /* not yet written: BUFFER bytes of room */
     size_t out_len;
     struct frame_totals so_far;
-    uint64_t raw;
     struct buf meta; /* payload being made */
     /* The current record: */
     char name[ACT_NAME_MAX];
@@ -173,7 +172,6 @@ static int put_blocks(struct act_writer *w, const void *values, size_t n, struct
                           .raw = s->raw_len,
                           .crc = s->crc};
         w->so_far.blocks++;
-        w->raw += s->raw_len;
         if (put_frame(w, &f, s->payload, e))
             return -1;
     }
@@ -240,10 +238,4 @@ int act_writer_finish(struct act_writer *w, struct err *e)
         return -1;
     frame_put_end(end, &w->so_far);
     return done(w, put_meta(w, FRAME_END, end, sizeof end, e) || flush(w, e) ? -1 : 0);
-}
-
-void act_writer_sizes(const struct act_writer *w, uint64_t *raw, uint64_t *stored)
-{
-    *raw = w->raw;
-    *stored = w->so_far.bytes;
 }

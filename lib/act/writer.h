@@ -27,7 +27,4 @@ int act_write_values(struct act_writer *w, const void *values, size_t n, struct 
 int act_writer_finish(struct act_writer *w, struct err *e);
 void act_writer_free(struct act_writer *w); /* NULL is fine */
 
-/* So far: values' bytes given, and bytes written. */
-void act_writer_sizes(const struct act_writer *w, uint64_t *raw, uint64_t *stored);
-
 #endif

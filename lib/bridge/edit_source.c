@@ -9,23 +9,14 @@
 #include "base/mem.h"
 #include "bridge/source.h"
 
-static int copy_record(struct edit_entry *to, struct act_reader *r, struct err *e)
+/* The reader's current record; `file` is for the message. */
+static int copy_record(struct edit_entry *to, struct act_reader *r, const char *file, struct err *e)
 {
     const struct act_record *rec = act_reader_record(r);
     size_t cap = 0;
-    to->rec = *rec;
-    for (int a = 0; a < rec->n_dims; a++)
-        to->rec.dims[a].index = NULL;
-    for (int a = 0; a < rec->n_dims; a++) {
-        const struct act_dim *d = &rec->dims[a];
-        if (!d->index)
-            continue;
-        to->rec.dims[a].index = mem_alloc(d->size, sizeof *d->index, e);
-        if (!to->rec.dims[a].index)
-            return -1;
-        memcpy(to->rec.dims[a].index, d->index, d->size * sizeof *d->index);
-    }
-    return act_reader_all(r, &to->values, &cap, e);
+    if (to->values)
+        return err_set(e, ERR_DATA, "%s: %s comes twice", file, rec->name);
+    return act_record_dup(&to->rec, rec, e) || act_reader_all(r, &to->values, &cap, e) ? -1 : 0;
 }
 
 /* The record of one edit, from its file. */
@@ -43,7 +34,7 @@ static int read_stream(struct edit_entry *to, const struct gpt_edit *edit,
             return err_set(e, ERR_DATA, "%s: more than one item; choose one with act-cache --items",
                            edit->file);
         if (event == ACT_RECORD && strcmp(name, act_reader_record(r)->name) == 0 &&
-            copy_record(to, r, e))
+            copy_record(to, r, edit->file, e))
             return -1;
     }
     if (event == 0 && !to->values)

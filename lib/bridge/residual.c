@@ -80,7 +80,7 @@ static int read_vectors(struct residual *s, struct act_reader *r, struct gpt_poi
 {
     const struct act_dim *p = &act_reader_record(r)->dims[0];
     for (uint32_t i = 0; i < p->size; i++) {
-        int64_t pos = p->index ? p->index[i] : (int64_t)p->start + i;
+        int32_t pos = act_dim_at(p, i);
         if (pos < 0 || (size_t)pos >= s->n_tokens)
             return bad(r, "a position is not one of the item's tokens", e);
         if (s->want && !s->want[pos]) {
@@ -92,7 +92,7 @@ static int read_vectors(struct residual *s, struct act_reader *r, struct gpt_poi
             mem_grow(&s->values, &s->cap_values, (s->n + 1) * d, sizeof *s->values, e) ||
             act_reader_values(r, s->values + s->n * d, d, e))
             return -1;
-        s->row[s->n] = (struct residual_row){at, (int)pos, s->n};
+        s->row[s->n] = (struct residual_row){at, pos, s->n};
         s->n++;
     }
     return 0;

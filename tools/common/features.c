@@ -35,14 +35,9 @@ void features_release(struct features *f)
     free(f->picked);
 }
 
-static int32_t coordinate(const struct act_dim *d, size_t i)
-{
-    return d->index ? d->index[i] : (int32_t)((uint32_t)d->start + i);
-}
-
 int32_t feature_index(const struct feature_hook *h, size_t i)
 {
-    return coordinate(&h->axis, h->pick[i]);
+    return act_dim_at(&h->axis, h->pick[i]);
 }
 
 void feature_label(const struct feature_hook *h, size_t i, char *label, size_t size)
@@ -57,22 +52,10 @@ static bool same_axis(const struct act_dim *a, const struct act_dim *b)
 {
     if (strcmp(a->label, b->label) != 0 || a->size != b->size)
         return false;
-    for (size_t i = 0; i < a->size; i++)
-        if (coordinate(a, i) != coordinate(b, i))
+    for (uint32_t i = 0; i < a->size; i++)
+        if (act_dim_at(a, i) != act_dim_at(b, i))
             return false;
     return true;
-}
-
-static int copy_axis(struct act_dim *to, const struct act_dim *from, struct err *e)
-{
-    *to = *from;
-    if (!from->index)
-        return 0;
-    to->index = mem_alloc(from->size, sizeof *to->index, e);
-    if (!to->index)
-        return -1;
-    memcpy(to->index, from->index, from->size * sizeof *to->index);
-    return 0;
 }
 
 static int add_hook(struct features *f, const struct act_record *r, struct err *e)
@@ -82,11 +65,11 @@ static int add_hook(struct features *f, const struct act_record *r, struct err *
     snprintf(h.name, sizeof h.name, "%s", r->name);
     hook_in_block(r->name, &h.layer);
     h.pick = mem_alloc(d->size, sizeof *h.pick, e);
-    if (!h.pick || copy_axis(&h.axis, d, e))
+    if (!h.pick || act_dim_dup(&h.axis, d, e))
         goto fail;
     size_t n = 0;
     for (uint32_t i = 0; i < d->size; i++)
-        if (neuron_list_has(f->neurons, h.layer, coordinate(d, i)))
+        if (neuron_list_has(f->neurons, h.layer, act_dim_at(d, i)))
             h.pick[n++] = i;
     if ((n && topk_init(&h.top, n, f->k, e)) ||
         mem_grow(&f->hook, &f->cap, f->n + 1, sizeof *f->hook, e))
@@ -229,9 +212,9 @@ int features_read(struct features *f, struct act_reader *in, struct err *e)
         return -1;
     const float *row;
     rows_begin(&f->rows, in, h->axis.size);
-    for (size_t i = 0; i < r->dims[0].size; i++)
+    for (uint32_t i = 0; i < r->dims[0].size; i++)
         if (rows_next(&f->rows, in, &row, e) ||
-            take_row(f, h, in, row, coordinate(&r->dims[0], i), e))
+            take_row(f, h, in, row, act_dim_at(&r->dims[0], i), e))
             return -1;
     return 0;
 }
