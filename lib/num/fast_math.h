@@ -5,7 +5,7 @@
 #include <math.h>
 
 /* e^x for vector loops: relative error below 2e-7; below -87.3 (and for -inf) exactly 0, above 88.3
-   capped. Cody-Waite reduction and the degree-5 polynomial of Cephes' expf (Moshier). */
+   capped; NaN stays. Cody-Waite reduction and the degree-5 polynomial of Cephes' expf (Moshier). */
 static inline float fast_exp(float x)
 {
     float c = x > 88.3f ? 88.3f : x;
@@ -20,9 +20,9 @@ static inline float fast_exp(float x)
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
     union {
-        int i;
+        unsigned i;
         float f;
-    } two = {((int)n + 127) << 23};
+    } two = {((unsigned)(int)n + 127u) << 23}; /* unsigned: a NaN's n may be anything */
     return x < -87.3f ? 0.0f : p * two.f;
 }
 

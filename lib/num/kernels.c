@@ -29,7 +29,7 @@ void num_relu(const float *x, float *y, size_t n)
 {
 #pragma omp parallel for simd if (n > MIN_PARALLEL)
     for (size_t i = 0; i < n; i++)
-        y[i] = x[i] > 0.0f ? x[i] : 0.0f;
+        y[i] = x[i] < 0.0f ? 0.0f : x[i]; /* NaN stays */
 }
 
 void num_ln_stats(const float *x, size_t rows, size_t d, float eps, float *mean, float *scale)

@@ -34,6 +34,26 @@ static void gelus(void)
     CHECK_NEAR(worst_g, 0, 4e-7);
 }
 
+/* A NaN must reach the output, or a broken checkpoint would look like a working one. Among numbers,
+   so that vector loops and their last elements meet it. */
+static void nans(void)
+{
+    for (int at = 0; at < 37; at += 9) {
+        float x[37], y[37];
+        for (int i = 0; i < 37; i++)
+            x[i] = i == at ? NAN : 0.25f * (float)i - 4;
+        num_gelu_tanh(x, y, 37);
+        CHECK(isnan(y[at]) && !isnan(y[36 - at + (at == 18)]));
+        num_gelu_erf(x, y, 37);
+        CHECK(isnan(y[at]));
+        num_relu(x, y, 37);
+        CHECK(isnan(y[at]));
+        CHECK(isnan(num_logsumexp(x, 37)));
+        num_softmax_row(x, 37, 37);
+        CHECK(isnan(x[0]) && isnan(x[36]));
+    }
+}
+
 /* The ways back against differences of libm's functions in double. */
 static double gelu_tanh(double x)
 {
@@ -167,6 +187,7 @@ static void gemm(void)
 int main(void)
 {
     RUN(gelus);
+    RUN(nans);
     RUN(gelus_back);
     RUN(dropout);
     RUN(softmax);
