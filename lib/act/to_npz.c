@@ -144,9 +144,14 @@ static int check_batch(struct job *j, struct err *e)
     int ev = -1;
     size_t k = 0;
     struct act_reader *r = rewind_stream(j, e);
+    bool begun = false;
     while (r && (ev = act_reader_next(r, e)) >= 0) {
         int rc = 0;
-        if (ev == ACT_RECORD) {
+        begun = begun || ev == ACT_ITEM;
+        if (ev == ACT_RECORD && !begun) {
+            rc =
+                err_set(e, ERR_DATA, "no batch: %s belongs to no item", act_reader_record(r)->name);
+        } else if (ev == ACT_RECORD) {
             rc = check_record(j, r, k++, e);
         } else if (act_reader_item_index(r) > 0 && k != j->n_rec) {
             rc = err_set(e, ERR_DATA, "no batch of items with different records: one lacks %s",
