@@ -108,6 +108,8 @@ static int work(struct run *r, struct err *e)
             (args.generate > 0) >
         1)
         return err_set(e, ERR_USAGE, "--select, --top, --loss and --generate exclude one another");
+    if (args.cost && args.generate)
+        return err_set(e, ERR_USAGE, "--cost: is not known for --generate");
     r->m = model_in(args.prompts.model, e);
     if (!r->m)
         return -1;

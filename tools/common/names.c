@@ -1,6 +1,5 @@
 #include "common/names.h"
 
-#include <ctype.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,17 +19,17 @@ static void expand(const char *text, char glob[ACT_NAME_MAX])
     snprintf(glob, ACT_NAME_MAX, "%s", text);
     for (int h = 0; h < N_HOOKS; h++) {
         const char *alias = gpt_hooks[h].alias, *ln = strstr(alias, "_ln");
-        size_t head =
-            ln && isdigit((unsigned char)text[ln - alias]) ? (size_t)(ln - alias) : strlen(alias);
-        if (strncmp(text, alias, head) != 0)
+        size_t stem = ln ? (size_t)(ln - alias) : strlen(alias);
+        if (strncmp(text, alias, stem) != 0)
             continue;
-        size_t digits = strspn(text + head, "0123456789");
-        const char *tail = alias[head] ? alias + head + 1 : "";
-        if (strcmp(text + head + digits, tail) != 0 || (digits && !gpt_hooks[h].in_block))
+        const char *layer = text + stem;
+        size_t digits = strspn(layer, "0123456789");
+        const char *tail = ln && digits ? ln + 1 : alias + stem;
+        if (strcmp(layer + digits, tail) != 0 || (digits && !gpt_hooks[h].in_block))
             continue;
         if (gpt_hooks[h].in_block)
             snprintf(glob, ACT_NAME_MAX, "blocks.%.*s.%s", digits ? (int)digits : 1,
-                     digits ? text + head : "*", gpt_hooks[h].name);
+                     digits ? layer : "*", gpt_hooks[h].name);
         else
             snprintf(glob, ACT_NAME_MAX, "%s", gpt_hooks[h].name);
         return;

@@ -1,6 +1,5 @@
 #include "common/run_passes.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -46,20 +45,19 @@ static int run_batch(struct run *r, struct err *e)
         act_item_release(&r->item[i]);
     }
     r->done += r->n;
-    r->n = 0;
+    r->n = r->rows = 0;
+    r->floats = 0;
     return rc;
 }
 
 /* Copies the prompt into the batch; runs the batch first when it is full. */
-static int add_item(struct run *r, const struct gpt_prompt *p, size_t *rows, struct err *e)
+static int add_item(struct run *r, const struct gpt_prompt *p, struct err *e)
 {
     double floats = r->emit ? emit_floats(r->emit, (int)p->tokens.n) : 0;
-    double limit = fmin(BATCH_ROWS, floats > 0 ? BATCH_FLOATS / floats * (double)p->tokens.n : 1e9);
-    if (r->n && (r->source.any || (double)(*rows + p->tokens.n) > limit)) {
-        if (run_batch(r, e))
-            return -1;
-        *rows = 0;
-    }
+    bool full =
+        r->source.any || r->rows + p->tokens.n > BATCH_ROWS || r->floats + floats > BATCH_FLOATS;
+    if (full && run_batch(r, e))
+        return -1;
     if (mem_grow(&r->item, &r->cap_item, r->n + 1, sizeof *r->item, e) ||
         mem_grow(&r->seq, &r->cap_seq, r->n + 1, sizeof *r->seq, e))
         return -1;
@@ -74,7 +72,8 @@ static int add_item(struct run *r, const struct gpt_prompt *p, size_t *rows, str
     it->edits = mem_strdup(r->edit_text.p ? r->edit_text.p : "", e);
     if (!it->label || !it->edits)
         return -1;
-    *rows += p->tokens.n;
+    r->rows += p->tokens.n;
+    r->floats += floats;
     r->seq[r->n - 1] = (struct gpt_seq){.tokens = it->tokens, .n = (int)p->tokens.n};
     return 0;
 }
@@ -83,11 +82,10 @@ int run_passes(struct run *r, struct prompt_source *src, struct err *e)
 {
     struct gpt_prompt p = {0};
     struct progress progress;
-    size_t rows = 0;
     int rc;
     progress_begin(&progress, "prompts", 0);
     while ((rc = prompt_next(src, &p, e)) > 0) {
-        if (add_item(r, &p, &rows, e)) {
+        if (add_item(r, &p, e)) {
             rc = -1;
             break;
         }

@@ -25,6 +25,8 @@ struct run {
     struct act_item *item; /* of the batch */
     struct gpt_seq *seq;
     size_t n, cap_item, cap_seq;
+    size_t rows;   /* tokens of the batch */
+    double floats; /* that its records hold */
     uint64_t done; /* items before the batch */
 };
 
