@@ -11,22 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "act/codec.h"
 #include "act/reader.h"
+#include "base/clock.h"
 #include "base/io.h"
 
 #define VALUES_MAX ((size_t)1 << 24)
 #define REPEATS 5
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void die(const char *why)
 {
@@ -105,7 +98,7 @@ static size_t measure(const float *v, float *back, size_t n, enum act_dtype t, d
         die("out of memory");
     best[0] = best[1] = 1e9;
     for (int k = 0; k < REPEATS; k++) {
-        double start = now();
+        double start = clock_seconds();
         stored = 0;
         for (size_t b = 0; b < blocks; b++) {
             size_t i = b * CODEC_BLOCK;
@@ -113,14 +106,14 @@ static size_t measure(const float *v, float *back, size_t n, enum act_dtype t, d
                 die(e.msg);
             stored += slot[b].stored_len;
         }
-        double middle = now();
+        double middle = clock_seconds();
         for (size_t b = 0; b < blocks; b++) {
             size_t i = b * CODEC_BLOCK;
             if (slot[b].codec != CODEC_STORED &&
                 codec_decode(&slot[b], back + i, block_size(n, i), t, &e))
                 die(e.msg);
         }
-        double end = now();
+        double end = clock_seconds();
         best[0] = middle - start < best[0] ? middle - start : best[0];
         best[1] = end - middle < best[1] ? end - middle : best[1];
     }
@@ -140,7 +133,7 @@ static size_t gzip(const float *v, size_t n, double seconds[2])
         die("cannot write a temporary file");
     for (int k = 0; k < 2; k++) {
         int status;
-        double start = now();
+        double start = clock_seconds();
         if (lseek(fileno(f[k]), 0, SEEK_SET) != 0)
             die("lseek");
         pid_t pid = fork();
@@ -152,7 +145,7 @@ static size_t gzip(const float *v, size_t n, double seconds[2])
         }
         if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
             die("gzip failed");
-        seconds[k] = now() - start;
+        seconds[k] = clock_seconds() - start;
     }
     off_t size = lseek(fileno(f[1]), 0, SEEK_END);
     for (int k = 0; k < 3; k++)
@@ -185,13 +178,13 @@ int main(int argc, char **argv)
             die("values changed");
         row(name[k], n * codec_width((enum act_dtype)k), stored, t[0], t[1]);
     }
-    double start = now();
+    double start = clock_seconds();
     memcpy(back, v, 4 * n);
-    t[0] = now() - start;
+    t[0] = clock_seconds() - start;
     row("copy", 4 * n, 4 * n, t[0], t[0]);
-    start = now();
+    start = clock_seconds();
     uint32_t crc = codec_crc(0, v, 4 * n);
-    t[0] = now() - start;
+    t[0] = clock_seconds() - start;
     row(crc ? "crc32" : "crc32 (0)", 4 * n, 4 * n, t[0], t[0]);
     size_t size = gzip(v, n, t);
     row("gzip -6", 4 * n, size, t[0], t[1]);

@@ -5,20 +5,13 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "gpt/forward.h"
 #include "num/gemm.h"
 
 #define TILE 256 /* rows of logits in one product, as the engine does it */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int ignore(void *user, struct gpt_point p, int seq, const struct gpt_view *v, struct err *e)
 {
@@ -73,13 +66,13 @@ static int measure(const struct gpt_model *m, int n, int len, enum gpt_logits lo
     for (size_t i = 0; i < rows * (size_t)m->cfg.d_mlp; i++)
         x[i] = (float)(i % 17) - 8;
     for (int i = 0; i <= times && rc == 0; i++) { /* the first of each warms up */
-        double t = now();
+        double t = clock_seconds();
         rc = gpt_forward(m, w, seq, n, &plan, e);
-        t = now() - t;
+        t = clock_seconds() - t;
         best = i && t < best ? t : best;
-        t = now();
+        t = clock_seconds();
         products(m, rows, logit_rows, x, y);
-        t = now() - t;
+        t = clock_seconds() - t;
         alone = i && t < alone ? t : alone;
     }
     flops = gpt_forward_flops(&m->cfg, seq, n, &plan);

@@ -53,6 +53,19 @@ static int refill(struct input *in, struct err *e)
     return 0;
 }
 
+/* Goes on taking by the buffer until *got is n or the input ends. */
+static int take(struct input *in, char *to, uint64_t n, uint64_t *got, struct err *e)
+{
+    while (*got < n) {
+        if (refill(in, e))
+            return -1;
+        if (in->len == 0)
+            return 0;
+        *got += drain(in, to ? to + *got : NULL, n - *got);
+    }
+    return 0;
+}
+
 int input_read(struct input *in, void *to, size_t n, size_t *got, struct err *e)
 {
     char *out = to;
@@ -65,14 +78,10 @@ int input_read(struct input *in, void *to, size_t n, size_t *got, struct err *e)
         in->offset += direct;
         return 0;
     }
-    while (*got < n) {
-        if (refill(in, e))
-            return -1;
-        if (in->len == 0)
-            return 0;
-        *got += drain(in, out + *got, n - *got);
-    }
-    return 0;
+    uint64_t all = *got;
+    int rc = take(in, out, n, &all, e);
+    *got = (size_t)all;
+    return rc;
 }
 
 /* A seek goes beyond the end without complaint, so the file's size is asked for. */
@@ -100,12 +109,5 @@ int input_skip(struct input *in, uint64_t n, uint64_t *got, struct err *e)
         *got += more;
         return 0;
     }
-    while (*got < n) {
-        if (refill(in, e))
-            return -1;
-        if (in->len == 0)
-            return 0;
-        *got += drain(in, NULL, n - *got);
-    }
-    return 0;
+    return take(in, NULL, n, got, e);
 }

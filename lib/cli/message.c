@@ -1,8 +1,8 @@
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/tool.h"
 
 void cli_warn(const char *fmt, ...)
@@ -24,21 +24,14 @@ int cli_refuse_tty(int fd, struct err *e)
     return 0;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void progress_begin(struct progress *p, const char *unit, double total)
 {
-    *p = (struct progress){.unit = unit, .total = total, .start = now()};
+    *p = (struct progress){.unit = unit, .total = total, .start = clock_seconds()};
 }
 
 void progress_update(struct progress *p, double done)
 {
-    double t = now();
+    double t = clock_seconds();
     if (t - p->start < 0.5 || t - p->shown < 0.1 || !isatty(STDERR_FILENO))
         return;
     p->shown = t;

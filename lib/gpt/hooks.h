@@ -65,7 +65,7 @@ struct gpt_view {
     int size[3];
     ptrdiff_t stride[3];
 };
-/* Copies to / from row-major memory. */
+/* Copies to row-major memory. */
 void gpt_view_read(const struct gpt_view *v, float *to);
 
 #endif

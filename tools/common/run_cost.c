@@ -1,18 +1,11 @@
 #include "common/run_cost.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "cli/tsv.h"
 #include "num/gemm.h"
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* FLOP/s of square products, the best of a few. */
 static int gemm_rate(double *rate, struct err *e)
@@ -23,9 +16,9 @@ static int gemm_rate(double *rate, struct err *e)
         return -1;
     *rate = 0;
     for (int i = 0; i < TIMES; i++) {
-        double t = now();
+        double t = clock_seconds();
         num_gemm(false, false, N, N, N, 1, a, N, a + N * N, N, 0, a + 2 * N * N, N);
-        t = 2.0 * N * N * N / (now() - t);
+        t = 2.0 * N * N * N / (clock_seconds() - t);
         *rate = t > *rate ? t : *rate;
     }
     free(a);
