@@ -53,13 +53,18 @@ static void print_error(struct err *e)
 
 /* Programs of a pipe share the cores. libgomp's threads wait by spinning for milliseconds, which
    takes the core from the program that they wait for: eight times slower on a busy machine. It
-   reads its environment before main begins, so the only way to tell it is to begin again. */
+   reads its environment before main begins, so the only way to tell it is to begin again; by the
+   program's own path, as top and killall would call the other one "exe". */
 static void begin_with_patient_threads(char **argv)
 {
+    char self[4096];
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
         return;
-    if (setenv("GOMP_SPINCOUNT", "0", 1) == 0)
-        execv("/proc/self/exe", argv); /* where there is no /proc: go on as we are */
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0 || setenv("GOMP_SPINCOUNT", "0", 1) != 0)
+        return; /* where there is no /proc: go on as we are */
+    self[n] = '\0';
+    execv(self, argv);
 }
 
 int main(int argc, char **argv)

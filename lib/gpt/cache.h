@@ -16,7 +16,7 @@ void gpt_cache_release(struct gpt_cache *c);
 
 /* Makes room for a hook point's values (row-major, the hook's axes, n_pos positions) and returns it
    as *values, with *n floats; either may be NULL. A point that has room keeps it. ERR_USAGE when
-   the model lacks the hook. */
+   the model lacks the hook, and for the logits. */
 int gpt_cache_add(struct gpt_cache *c, struct gpt_point at, float **values, size_t *n,
                   struct err *e);
 

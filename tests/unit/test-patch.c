@@ -242,6 +242,8 @@ static void test_refusals(void)
     refused(edit(HOOK_RESID_PRE, 0, 4, -1, -1), 4, "outside 0..3");
     refused(edit(HOOK_RESID_PRE, TINY_LAYERS, -1, -1, -1), T, "no such hook point");
     refused(edit(HOOK_LOGITS, 0, -1, -1, -1), T, "cannot be patched");
+    CHECK(gpt_cache_add(&source, (struct gpt_point){HOOK_LOGITS, 0}, NULL, NULL, &e) == -1);
+    CHECK(e.kind == ERR_USAGE);
     refused(edit(HOOK_Z, 0, -1, 0, -1), T + 1, "6 positions");
     free(source.values[HOOK_Q]);
     source.values[HOOK_Q] = NULL;
