@@ -166,6 +166,39 @@ int outfile_commit(struct outfile *o, struct err *e)
     return rc;
 }
 
+/* The folder's entry for `path`, so that the rename lasts. Some file systems refuse to sync a
+   folder; then there is no more to be done. */
+static void sync_folder(const char *path)
+{
+    struct err e;
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? mem_strndup(path, (size_t)(slash - path) + 1, &e) : mem_strdup(".", &e);
+    int fd = folder ? open(folder, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(folder);
+}
+
+int outfile_commit_synced(struct outfile *o, struct err *e)
+{
+    struct err none;
+    if (!o->tmp)
+        return outfile_commit(o, e);
+    if (fsync(o->fd) != 0) {
+        err_sys(e, "%s", o->path);
+        outfile_abort(o);
+        return -1;
+    }
+    char *path = mem_strdup(o->path, &none);
+    int rc = outfile_commit(o, e);
+    if (rc == 0 && path)
+        sync_folder(path);
+    free(path);
+    return rc;
+}
+
 void outfile_abort(struct outfile *o)
 {
     if (o->fd >= 0 && o->fd != STDOUT_FILENO)

@@ -35,6 +35,9 @@ struct outfile {
 };
 int outfile_open(struct outfile *o, const char *path, struct err *e);
 int outfile_commit(struct outfile *o, struct err *e);
+/* The same, and the bytes are on the disk before the name is: for what a power cut must not take.
+ */
+int outfile_commit_synced(struct outfile *o, struct err *e);
 void outfile_abort(struct outfile *o);
 
 #endif

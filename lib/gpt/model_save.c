@@ -104,7 +104,7 @@ int gpt_save(const struct gpt_model *m, const char *path, struct err *e)
         if (gpt_param_at(&m->cfg, i, &p))
             rc = write_param(o.fd, m, &p, tile, e);
     if (rc == 0)
-        rc = outfile_commit(&o, e);
+        rc = outfile_commit_synced(&o, e);
     else
         outfile_abort(&o);
 out:

@@ -1,0 +1,99 @@
+/* train.h - training, with the steps of nanoGPT's train.py: random windows of a text, AdamW, cosine
+   schedule with warm-up, clipping, accumulation, dropout.
+
+   Everything random is a function of the seed, the step and its purpose, so that a run that goes on
+   from a saved state draws what the uninterrupted one would have drawn. */
+#ifndef GPT_TRAIN_H
+#define GPT_TRAIN_H
+
+#include "gpt/backward.h"
+#include "gpt/train_text.h"
+#include "gpt/weights.h"
+
+/* Which share of the rows is a span repeated to fill the block, by step. */
+enum { TRAIN_STAGES = 16, TRAIN_SPAN_MIN = 10 };
+struct train_repeat {
+    int n; /* 0: never */
+    struct {
+        double share;
+        int64_t until; /* the first step to which it does not apply; INT64_MAX: to the end */
+    } stage[TRAIN_STAGES];
+};
+/* "1:400,0.5:600,0.15": all rows in steps 0 .. 399, half of them to 599, then 15 %. */
+int train_repeat_parse(struct train_repeat *r, const char *text, struct err *e);
+double train_repeat_share(const struct train_repeat *r, int64_t step);
+
+struct train_opts {
+    int batch_size;   /* rows a pass */
+    int accumulation; /* passes a step */
+    int eval_iters;   /* batches an estimate of the loss */
+    int64_t warmup_iters, lr_decay_iters;
+    double learning_rate, min_lr, weight_decay, beta1, beta2;
+    double grad_clip; /* 0: none */
+    double dropout;
+    uint64_t seed;
+    struct train_repeat repeat;
+};
+
+/* nanoGPT's get_lr: linear to learning_rate, then half a cosine down to min_lr. */
+double train_lr(const struct train_opts *o, int64_t step);
+
+/* What everything random begins with: a seed of its own for each purpose, step and part of it. */
+enum train_purpose { TRAIN_WEIGHTS, TRAIN_ROWS, TRAIN_DROPOUT, TRAIN_EVAL };
+uint64_t train_seed(uint64_t seed, enum train_purpose p, int64_t step, int64_t part);
+
+/* Rows of one pass: sequence i of x, and y[i][j] the token that comes after its token j. */
+struct train_rows {
+    int n;
+    struct gpt_seq *x;
+    const int32_t **y;
+    int32_t *own; /* [n, block + 1]: rows that are not a window of the text */
+};
+int train_rows_init(struct train_rows *r, int n, int block, struct err *e);
+void train_rows_release(struct train_rows *r);
+/* Random windows of the text's training (val: validation) part; each row is, with probability
+   `share`, instead a span of TRAIN_SPAN_MIN .. block / 2 tokens over and over: half of the spans
+   are random tokens, half windows. Rows point into the text. */
+void train_rows_draw(struct train_rows *r, const struct train_text *text, bool val, double share,
+                     uint64_t seed);
+
+struct trainer {
+    struct train_opts opts;
+    const struct train_text *text;
+    struct gpt_weights w, grad;
+    float *m, *v; /* AdamW's moments, [w.n] */
+    int64_t step; /* updates done */
+    double best;  /* the lowest validation loss so far; infinite before the first */
+    double loss;  /* of the last step, the mean over its tokens in nats; NaN before the first */
+    double norm;  /* of its gradient, before clipping */
+    /* What passes work with. */
+    struct train_rows rows;
+    double *row_loss; /* [batch_size * block] */
+    struct gpt_work *work;
+    struct gpt_tape *tape;
+    struct gpt_plan plan, eval_plan;
+    struct gpt_dropout dropout;
+};
+
+/* Takes over the weights *w (empty afterwards). The text must outlive the trainer. The block is the
+   model's context. ERR_DATA when the text is too short for it. Call trainer_release in any case. */
+int trainer_init(struct trainer *t, const struct train_opts *o, struct gpt_weights *w,
+                 const struct train_text *text, struct err *e);
+void trainer_release(struct trainer *t);
+
+/* One pass over rows: adds 1 / parts of their mean loss to t->loss, and of its gradient to t->grad.
+ */
+int trainer_pass(struct trainer *t, const struct train_rows *rows, int parts, struct err *e);
+/* The update: clips, AdamW, t->grad 0 again, one step more. A loss or gradient that is not finite
+   is ERR_DATA, and the weights stay as they are. */
+int trainer_update(struct trainer *t, double lr, struct err *e);
+/* A whole step: draws, passes, update. */
+int trainer_step(struct trainer *t, struct err *e);
+
+/* Mean losses over eval_iters random batches of either part, without dropout. */
+int trainer_eval(struct trainer *t, double *train, double *val, struct err *e);
+
+/* FLOPs of the matrix products of a step: three times the forward pass's. */
+double trainer_flops(const struct gpt_config *c, const struct train_opts *o);
+
+#endif
