@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "num/half.h"
 
@@ -80,7 +81,8 @@ void tensor_set_release(struct tensor_set *s)
     *s = (struct tensor_set){0};
 }
 
-int tensor_shape_text(struct buf *b, const uint64_t *size, int n_dims, struct err *e)
+/* Appends "[2, 3]". */
+static int shape_text(struct buf *b, const uint64_t *size, int n_dims, struct err *e)
 {
     if (buf_puts(b, "[", e))
         return -1;
@@ -93,8 +95,8 @@ int tensor_shape_text(struct buf *b, const uint64_t *size, int n_dims, struct er
 static int wrong_shape(const struct tensor *t, int n_dims, const uint64_t *want, struct err *e)
 {
     struct buf b = {0};
-    if (tensor_shape_text(&b, t->size, t->n_dims, e) || buf_puts(&b, ", not ", e) ||
-        tensor_shape_text(&b, want, n_dims, e)) {
+    if (shape_text(&b, t->size, t->n_dims, e) || buf_puts(&b, ", not ", e) ||
+        shape_text(&b, want, n_dims, e)) {
         buf_release(&b);
         return -1;
     }

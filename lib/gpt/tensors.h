@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "gpt/store.h"
 
 enum { TENSOR_MAX_DIMS = 8 };
@@ -46,8 +45,5 @@ void tensor_set_release(struct tensor_set *s);
    wanted, or its dtype is none of F32, F16, BF16. */
 const float *tensor_floats(const struct tensor *t, int n_dims, const uint64_t *want,
                            struct gpt_store *s, struct err *e);
-
-/* Appends "[2, 3]". */
-int tensor_shape_text(struct buf *b, const uint64_t *size, int n_dims, struct err *e);
 
 #endif

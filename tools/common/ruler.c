@@ -4,14 +4,13 @@
 
 #include "base/utf8.h"
 
-enum { WIDTH = 100 };
+enum { WIDTH = 100, ROWS = 2 };
 
 struct ruler {
     const struct vocab *v;
     const char *const *name;
     const int32_t *const *ids;
     const size_t *n;
-    int rows;
     size_t name_width;
 };
 
@@ -47,7 +46,7 @@ static size_t width(const struct buf *s)
 static int column_width(const struct ruler *u, size_t i, size_t *w, struct buf *tmp, struct err *e)
 {
     *w = 0;
-    for (int r = 0; r < u->rows; r++) {
+    for (int r = 0; r < ROWS; r++) {
         for (int c = CELL_POSITION; c <= (u->v ? CELL_TEXT : CELL_ID); c++) {
             if (cell_text(u, (enum cell)c, r, i, tmp, e))
                 return -1;
@@ -80,7 +79,7 @@ static int block(const struct ruler *u, size_t from, size_t to, struct buf *b, s
 {
     if (line(u, CELL_POSITION, 0, "position", from, to, b, tmp, e))
         return -1;
-    for (int r = 0; r < u->rows; r++)
+    for (int r = 0; r < ROWS; r++)
         if (line(u, CELL_ID, r, u->name[r], from, to, b, tmp, e) ||
             (u->v && line(u, CELL_TEXT, r, "", from, to, b, tmp, e)))
             return -1;
@@ -93,7 +92,7 @@ static int draw(struct ruler *u, struct buf *b, struct err *e)
     size_t n = 0;
     int rc = 0;
     u->name_width = strlen("position");
-    for (int r = 0; r < u->rows; r++) {
+    for (int r = 0; r < ROWS; r++) {
         n = u->n[r] > n ? u->n[r] : n;
         if (strlen(u->name[r]) > u->name_width)
             u->name_width = strlen(u->name[r]);
@@ -113,16 +112,9 @@ static int draw(struct ruler *u, struct buf *b, struct err *e)
     return rc;
 }
 
-int ruler_text(struct buf *b, const struct vocab *v, const int32_t *ids, size_t n, struct err *e)
-{
-    static const char *const name[] = {"token"};
-    struct ruler u = {.v = v, .name = name, .ids = &ids, .n = &n, .rows = 1};
-    return draw(&u, b, e);
-}
-
 int ruler_pair(struct buf *b, const struct vocab *v, const char *const name[2],
                const int32_t *const ids[2], const size_t n[2], struct err *e)
 {
-    struct ruler u = {.v = v, .name = name, .ids = ids, .n = n, .rows = 2};
+    struct ruler u = {.v = v, .name = name, .ids = ids, .n = n};
     return draw(&u, b, e);
 }

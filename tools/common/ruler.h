@@ -5,12 +5,10 @@
 #include "base/buf.h"
 #include "gpt/vocab.h"
 
-/* Appends lines of at most 100 columns, each ended by '\n': positions, below them ids, below them
-   the tokens' texts in quotes (no such row when v is NULL). */
-int ruler_text(struct buf *b, const struct vocab *v, const int32_t *ids, size_t n, struct err *e);
-
-/* Two rulers one beneath the other in the same columns, so that the eye finds where the prompts
-   part ways; `name` is what the rows of each are called. */
+/* Appends two rulers one beneath the other in the same columns, so that the eye finds where the
+   prompts part ways: lines of at most 100 columns, each ended by '\n'; positions, below them ids,
+   below them the tokens' texts in quotes (no such row when v is NULL). `name` is what the rows of
+   each are called. */
 int ruler_pair(struct buf *b, const struct vocab *v, const char *const name[2],
                const int32_t *const ids[2], const size_t n[2], struct err *e);
 
