@@ -66,9 +66,9 @@ struct gpt_work *gpt_work_new(struct err *e);
 void gpt_work_free(struct gpt_work *w);
 
 /* One pass over n sequences. Checks token ids and lengths (ERR_DATA names sequence and position).
-   HOOK_LOGITS views are valid only inside the callback and come in tiles of whole sequences or, for
-   long ones, of consecutive rows: then `fn` is called several times with v.size[0] rows and
-   first position gpt_work_first_row(w). */
+   HOOK_LOGITS views are valid only inside the callback and come in tiles of packed rows. A tile may
+   end within any sequence, however short: then `fn` is called again for its other rows, v.size[0]
+   of them from position gpt_work_first_row(w) on. */
 int gpt_forward(const struct gpt_model *m, struct gpt_work *w, const struct gpt_seq *seq, int n,
                 const struct gpt_plan *p, struct err *e);
 /* Inside a HOOK_LOGITS callback: position in its sequence of the view's first row. */
