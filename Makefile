@@ -37,7 +37,7 @@ COMMON_OBJ := $(COMMON_SRC:%.c=$(B)/%.o)
 # GPT-2 small, nanoGPT checkpoint or directory that `make report` looks at.
 MODEL ?=
 
-.PHONY: all deps check check-fast check-unit lint flags format bench report man install uninstall clean
+.PHONY: all deps check check-fast check-unit lint flags format bench report corpus man install uninstall clean
 .SECONDARY:
 
 all: $(TOOLS:%=$(BIN)/%)
@@ -94,6 +94,11 @@ bench: all $(BENCHES:%=$(B)/bench/%)
 
 report: all
 	$(MAKE) -f pipelines/report.mk BIN=$(BIN) MODEL="$(MODEL)"
+
+# The text that the shipped models learned: build/corpus/kjv.txt.
+corpus:
+	@command -v bible >/dev/null || tools/install-deps bible-kjv
+	@$(MAKE) --no-print-directory -f pipelines/corpus.mk
 
 MAN := $(TOOLS:%=build/man/%.1)
 man: $(MAN)

@@ -26,7 +26,8 @@ fake() {
 }
 
 deps() {
-    run env -i PATH="$FAKE" "$@" /bin/sh "$TESTS/../tools/install-deps"
+    # shellcheck disable=SC2086
+    run env -i PATH="$FAKE" "$@" /bin/sh "$TESTS/../tools/install-deps" ${only-}
 }
 
 @test "install-deps: everything is there, nothing is done" {
@@ -41,6 +42,13 @@ deps() {
     deps MISSING='bats zlib1g-dev'
     expect 0 'installing zlib1g-dev bats'
     [ "$(cat "$LOG")" = "apt-get install -y -q --no-install-recommends zlib1g-dev bats" ]
+}
+
+@test "install-deps: only the packages that are named" {
+    only='bible-kjv git'
+    deps MISSING='bats zlib1g-dev'
+    expect 0 'installing bible-kjv'
+    [ "$(cat "$LOG")" = "apt-get install -y -q --no-install-recommends bible-kjv" ]
 }
 
 @test "install-deps: refreshes the package lists once when installing fails" {
