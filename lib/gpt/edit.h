@@ -9,6 +9,9 @@
    `from FILE`: the values recorded at the same hook point. SELECTOR as in select.h; a glob makes
    one edit a hook point. Edits of the same point are done in the order written.
 
+   hook_attn_in and hook_{q,k,v}_input stand before LayerNorm: what an edit of them changes goes
+   through LayerNorm again, past edits of ln1's own hook points.
+
    Positions (pos, query, key) are absolute, also with a KV cache: nonnegative ones count from the
    start of the text, negative ones from the end of the prompt, and an open end (pos=5:) or no slice
    reaches into the text being generated. pos=:-1 leaves out the prompt's last token, pos=-1: is

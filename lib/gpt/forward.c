@@ -187,8 +187,6 @@ static int mlp(struct gpt_pass *p, int l, struct err *e)
     const struct gpt_layer *layer = &p->m->layer[l];
     size_t d = (size_t)p->c->d_model, hidden = (size_t)p->c->d_mlp;
     float *in = b->resid_mid;
-    if (gpt_fire(p, HOOK_RESID_MID, l, b->resid_mid, d, 0, e))
-        return -1;
     if (gpt_wants(p, HOOK_MLP_IN, l)) { /* a copy: editing it leaves the residual stream alone */
         memcpy(w->out.p, b->resid_mid, p->rows * d * sizeof *in);
         in = w->out.p;
@@ -259,6 +257,10 @@ static int blocks(struct gpt_pass *p, struct err *e)
         num_sum(p->b.resid_mid, p->b.resid_pre, p->w->out.p, p->rows * d);
         if (p->c->attn_only && p->b.resid_post != p->b.resid_mid)
             memcpy(p->b.resid_post, p->b.resid_mid, p->rows * d * sizeof(float));
+        if (!p->c->attn_only && gpt_fire(p, HOOK_RESID_MID, l, p->b.resid_mid, d, 0, e))
+            return -1;
+        if (stop == HOOK_RESID_MID)
+            return 0;
         if (!p->c->attn_only && mlp(p, l, e))
             return -1;
         if (gpt_fire(p, HOOK_RESID_POST, l, p->b.resid_post, d, 0, e))

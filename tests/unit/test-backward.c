@@ -86,12 +86,14 @@ static double difference(const struct gpt_model *m, struct probe *p, float *w, c
         for (int side = 0; side < 2; side++) {
             double step = side ? -steps[s] : steps[s];
             float *old = malloc((n + 1) * sizeof *old);
-            memcpy(old, w, n * sizeof *old);
+            if (n)
+                memcpy(old, w, n * sizeof *old);
             for (size_t i = 0; i < n; i++)
                 w[i] += (float)(step * u[i]);
             p->step = step;
             value[side] = scalar(m, p, drop);
-            memcpy(w, old, n * sizeof *old);
+            if (n)
+                memcpy(w, old, n * sizeof *old);
             free(old);
         }
         d[s] = (value[0] - value[1]) / (2 * steps[s]);
