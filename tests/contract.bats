@@ -306,3 +306,83 @@ stream_readers() {
     [ "$n" -gt 0 ]
     done_all
 }
+
+# Tools with -m MODEL: whatever is named there in place of a model is exit 3, and said. Each file
+# format has its own unit tests (tests/unit/test-model*.c); here, that every tool shows the outcome.
+reads_model() {
+    "$BIN/$1" --help | grep -qE '^ +-m, --model=PATH'
+}
+
+# no_model WORDS PATH: exit 3 from all of them, with WORDS in the message, and no output.
+no_model() {
+    local words=$1 path=$2 tool
+    for tool in "${TOOLS[@]}"; do
+        reads_model "$tool" || continue
+        tested=$((tested + 1))
+        minimal "$tool"
+        call 3 "$tool" "${args[@]}" -m "$path" <"$input"
+        grep -qF -- "$words" err || complain "$tool -m $path: no '$words' in: $(head -c 500 err)"
+        [ ! -s out ] || complain "$tool -m $path: writes to stdout"
+    done
+}
+
+@test "a model in whose place something else lies: exit 3, and what it is" {
+    local tested=0 name
+    mkdir tf
+    printf 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 548105171\n' >lfs
+    printf '<!DOCTYPE html>\n<html><title>404</title></html>\n' >html
+    printf 'model_checkpoint_path: "model.ckpt"\n' >tf/checkpoint
+    printf 'index' >tf/model.ckpt.index
+    for name in model.safetensors ckpt.pt; do
+        mkdir "lfs-$name" "html-$name"
+        cp "$TESTS/fixtures/forward/hf/config.json" "lfs-$name"
+        cp "$TESTS/fixtures/forward/hf/config.json" "html-$name"
+        cp lfs "lfs-$name/$name"
+        cp html "html-$name/$name"
+        no_model 'Git LFS pointer' "lfs-$name"
+        no_model 'HTML page' "html-$name"
+    done
+    no_model 'Git LFS pointer' lfs
+    no_model 'HTML page' html
+    no_model 'TensorFlow checkpoint' tf
+    no_model 'TensorFlow checkpoint' tf/checkpoint
+    no_model 'not a model' "$STREAM"
+    [ "$tested" -gt 0 ]
+    done_all
+}
+
+@test "a damaged model: exit 3, and where" {
+    local tested=0 hf=$TESTS/fixtures/forward/hf size at
+    mkdir cut shape offset
+    for at in 1 30 1000 20000 45198; do
+        head -c "$at" "$MODEL/ckpt.pt" >cut/ckpt.pt
+        no_model cut/ckpt.pt cut
+    done
+    rm cut/ckpt.pt
+    cp "$hf/config.json" cut
+    size=$(wc -c <"$hf/model.safetensors")
+    for at in 0 7 100 3000 $((size - 1)); do
+        head -c "$at" "$hf/model.safetensors" >cut/model.safetensors
+        no_model cut/model.safetensors cut
+    done
+    cp "$hf/model.safetensors" shape
+    sed 's/"vocab_size": 29/"vocab_size": 30/' "$hf/config.json" >shape/config.json
+    no_model 'tensor wte.weight: its shape is [29, 16], not [30, 16]' shape
+    cp "$hf/config.json" offset
+    LC_ALL=C sed 's/\[28928, 28992\]/[98928, 98992]/' "$hf/model.safetensors" >offset/model.safetensors
+    no_model 'tensor ln_f.bias' offset
+    [ "$tested" -gt 0 ]
+    done_all
+}
+
+@test "hostile models: a pickle that calls, a zip bomb: exit 3, and nothing happens" {
+    local tested=0
+    mkdir evil
+    cp "$MODEL/ckpt.pt" evil
+    printf "cos\nsystem\n(S'touch %s/called'\ntR." "$PWD" >evil/meta.pkl
+    no_model 'os.system' evil
+    [ ! -e called ] || complain "the pickle was executed"
+    no_model 'larger than makes sense' "$TESTS/fixtures/models/bad/bomb.pt"
+    [ "$tested" -gt 0 ]
+    done_all
+}

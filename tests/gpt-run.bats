@@ -142,7 +142,7 @@ column() {
     [ "$text" = "$whole" ]
 }
 
-@test "one thread or two: the same bytes" {
+@test "one thread or two: the same values, but for the order of sums in OpenBLAS" {
     OMP_NUM_THREADS=1 gpt-run --no-history -m "$HF" -f "$FIXTURES/forward/hf.jsonl" -s "$ALL" -o one.act
     OMP_NUM_THREADS=2 gpt-run --no-history -m "$HF" -f "$FIXTURES/forward/hf.jsonl" -s "$ALL" -o two.act
     act-diff --atol 1e-5 one.act two.act
@@ -165,6 +165,10 @@ column() {
 @test "an unknown hook point is told with near matches" {
     run gpt-run -m "$HF" -f "$FIXTURES/forward/hf.jsonl" -s resid_pots1
     expect 2 "resid_post"
+    run gpt-run -m "$NANO" -p 'to be' -s hook_z
+    expect 2 'near: blocks.*.attn.hook_z'
+    run gpt-run -m "$NANO" -p 'to be' -s gradient
+    expect 2 'there are: embed, pos_embed, resid_pre'
 }
 
 @test "a prompt longer than the context, an id out of range, an unknown character" {
@@ -183,6 +187,13 @@ column() {
     expect 3 "no prompts"
     run env -u ACTUTILS_MODEL gpt-run -p 'to be'
     expect 2 "no model"
+}
+
+@test "--dtype is checked, also where nothing is stored" {
+    run gpt-run -m "$NANO" -p 'to be' --dtype f64
+    expect 2 "'f64' is not f32, f16 or bf16"
+    run gpt-run -m "$NANO" -p 'to be' -s z --dtype f64
+    expect 2 "'f64' is not f32, f16 or bf16"
 }
 
 @test "values from a stream: what is pasted is there, and pasting a run into itself changes nothing" {

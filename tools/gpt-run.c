@@ -17,14 +17,18 @@ static struct {
     bool loss, mean_loss, all, cost;
 } args = {.dtype = "f32", .temperature = 1, .level = 1};
 
-static int open_stream(struct run *r, struct err *e)
+/* The type that --dtype names, or -1. */
+static int stored_as(struct err *e)
 {
     static const char *const names[] = {"f32", "f16", "bf16"};
-    int dtype = 0;
-    while (dtype < 3 && strcmp(args.dtype, names[dtype]) != 0)
-        dtype++;
-    if (dtype == 3)
-        return err_set(e, ERR_USAGE, "--dtype: '%s' is not f32, f16 or bf16", args.dtype);
+    for (int i = 0; i < 3; i++)
+        if (strcmp(args.dtype, names[i]) == 0)
+            return i;
+    return err_set(e, ERR_USAGE, "--dtype: '%s' is not f32, f16 or bf16", args.dtype);
+}
+
+static int open_stream(struct run *r, int dtype, struct err *e)
+{
     if (!args.cost) {
         struct act_header h = {0};
         if (outfile_open(&r->out, args.output, e) || cli_refuse_tty(r->out.fd, e))
@@ -62,7 +66,8 @@ static int open_table(struct run *r, struct err *e)
 
 static int setup(struct run *r, struct err *e)
 {
-    if (gpt_plan_init(&r->plan, &r->m->cfg, e))
+    int dtype = stored_as(e);
+    if (dtype < 0 || gpt_plan_init(&r->plan, &r->m->cfg, e))
         return -1;
     run_plan(r);
     r->work = gpt_work_new(e);
@@ -75,7 +80,7 @@ static int setup(struct run *r, struct err *e)
             return -1;
     if (args.generate)
         return 0;
-    return args.select.n ? open_stream(r, e) : open_table(r, e);
+    return args.select.n ? open_stream(r, dtype, e) : open_table(r, e);
 }
 
 static int finish(struct run *r, struct err *e)

@@ -47,7 +47,8 @@ static void offer(struct near *best, int *n, const struct near *one)
     best[at] = *one;
 }
 
-/* The nearer one of the hook's full name and its shorthand. */
+/* The nearer one of the hook's full name and its shorthand. The last part of a full name
+   ("hook_z") stands for the whole. */
 static struct near nearest(const struct gpt_hook_info *h, const char *name, const char *layers)
 {
     struct near full = {.distance = 0}, brief = {.distance = 0};
@@ -65,6 +66,10 @@ static struct near nearest(const struct gpt_hook_info *h, const char *name, cons
     }
     full.distance = gpt_edit_distance(full.name, name);
     brief.distance = gpt_edit_distance(brief.name, name);
+    const char *dot = strrchr(h->name, '.');
+    int last = dot ? gpt_edit_distance(dot + 1, name) : full.distance;
+    if (last < full.distance)
+        full.distance = last;
     return full.distance < brief.distance ? full : brief;
 }
 
@@ -84,6 +89,15 @@ int gpt_near_names(const struct gpt_config *c, const char *name, const char *lay
     }
     for (int i = 0; i < n; i++)
         if (buf_printf(out, e, "%s%s", i ? ", " : "", best[i].name))
+            return -1;
+    return 0;
+}
+
+int gpt_shorthands(const struct gpt_config *c, struct buf *out, struct err *e)
+{
+    for (int h = 0; h < N_HOOKS; h++)
+        if (gpt_has_hook(c, (enum gpt_hook)h) &&
+            buf_printf(out, e, "%s%s", out->len ? ", " : "", gpt_hooks[h].alias))
             return -1;
     return 0;
 }

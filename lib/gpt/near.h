@@ -10,6 +10,10 @@
 int gpt_near_names(const struct gpt_config *c, const char *name, const char *layers,
                    struct buf *out, struct err *e);
 
+/* The shorthands of all hook points that the model has, joined by ", ", into *out (empty before).
+ */
+int gpt_shorthands(const struct gpt_config *c, struct buf *out, struct err *e);
+
 /* Optimal string alignment distance (Damerau-Levenshtein without overlapping transpositions).
    Strings over 127 bytes are compared by their first 127. */
 int gpt_edit_distance(const char *a, const char *b);

@@ -249,9 +249,10 @@ static int no_match(const struct query *q, const struct gpt_config *c, struct er
     struct err ignored; /* without suggestions the message is still right */
     err_set(e, ERR_USAGE,
             strchr(q->name, '*') ? "matches no hook point of the model" : "no such hook point");
-    if (gpt_near_names(c, q->name, q->layers, &near, &ignored) == 0 && near.len) {
+    bool is_near = gpt_near_names(c, q->name, q->layers, &near, &ignored) == 0 && near.len;
+    if (is_near || gpt_shorthands(c, &near, &ignored) == 0) {
         size_t n = strlen(e->msg);
-        snprintf(e->msg + n, sizeof e->msg - n, "; near: %s", near.p);
+        snprintf(e->msg + n, sizeof e->msg - n, "; %s: %s", is_near ? "near" : "there are", near.p);
     }
     buf_release(&near);
     return -1;

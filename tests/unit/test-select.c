@@ -191,7 +191,11 @@ static void near_names(void)
     CHECK(fails(&cfg, "hook_resid_post", "near: resid_post"));
     CHECK(fails(&cfg, "logit", "near: logits"));
     CHECK(fails(&cfg, "scale1ln3", "near: scale1ln"));
-    CHECK(fails(&cfg, "something_of_quite_another_kind", "no such hook point"));
+    CHECK(fails(&cfg, "hook_z", "near: blocks.*.attn.hook_z"));
+    CHECK(fails(&cfg, "hook_patern", "near: blocks.*.attn.hook_pattern"));
+    CHECK(
+        fails(&cfg, "something_of_quite_another_kind", "; there are: embed, pos_embed, resid_pre"));
+    CHECK(strstr(out, "resid_post, scale, normalized, logits") != NULL);
     CHECK(!strstr(out, "near"));
     /* Distances from the definition, counted by hand. */
     CHECK(gpt_edit_distance("", "abc") == 3);
