@@ -37,7 +37,7 @@ COMMON_OBJ := $(COMMON_SRC:%.c=$(B)/%.o)
 # GPT-2 small, nanoGPT checkpoint or directory that `make report` looks at.
 MODEL ?=
 
-.PHONY: all deps check check-fast check-unit lint flags format bench report corpus man install uninstall clean
+.PHONY: all deps check check-fast check-unit lint flags format bench report corpus model dynamics man install uninstall clean
 .SECONDARY:
 
 all: $(TOOLS:%=$(BIN)/%)
@@ -99,6 +99,14 @@ report: all
 corpus:
 	@command -v bible >/dev/null || tools/install-deps bible-kjv
 	@$(MAKE) --no-print-directory -f pipelines/corpus.mk
+
+# A shipped model, trained anew in build/models: make model NAME=tiny.
+model: all $(if $(TEXT),,corpus)
+	$(MAKE) -f pipelines/model.mk BIN=$(BIN)
+
+# Induction heads as they form: tables and pictures in build/dynamics.
+dynamics: all $(if $(TEXT),,corpus)
+	$(MAKE) -f pipelines/training-dynamics.mk BIN=$(BIN)
 
 MAN := $(TOOLS:%=build/man/%.1)
 man: $(MAN)

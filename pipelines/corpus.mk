@@ -2,9 +2,9 @@
 # public domain, one verse a line, without the verses' labels.
 #
 #     make corpus                                            (from the project's folder)
-#     make -f /usr/local/share/actutils/pipelines/corpus.mk OUT=…   (installed)
+#     make -f /usr/local/share/actutils/pipelines/corpus.mk CORPUS=…   (installed)
 #
-#     OUT      folder for kjv.txt (default: build/corpus)
+#     CORPUS   folder for kjv.txt (default: build/corpus)
 #
 # The text comes from Debian's package bible-kjv, whose `bible -f` prints "Ge1:1 In the beginning …".
 SHELL := /bin/bash
@@ -15,14 +15,14 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 .PHONY: all
 
-OUT ?= build/corpus
+CORPUS ?= build/corpus
 # Of the text that bible-kjv 4.38 makes.
 SHA256 := b55e956fcf5f187160b3d0dfa93bbac269d127902ad9fb6c8f05a5dab019f6d5
 VERSES := 31102
 
-all: $(OUT)/kjv.txt
+all: $(CORPUS)/kjv.txt
 
-$(OUT)/kjv.txt:
+$(CORPUS)/kjv.txt:
 	@command -v bible >/dev/null || { echo 'corpus: no program "bible": install the package bible-kjv' >&2; exit 4; }
 	mkdir -p $(@D)
 	LC_ALL=C bible -f gen1:1-rev22:21 </dev/null | LC_ALL=C sed -E 's/^[^ ]+ +//; s/ +$$//' >$@.tmp

@@ -4,7 +4,7 @@ load common
 
 corpus() {
     env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL PATH="$BATS_TEST_TMPDIR/bin:$PATH" \
-        make -f "$TESTS/../pipelines/corpus.mk" OUT="$BATS_TEST_TMPDIR/out" "$@"
+        make -f "$TESTS/../pipelines/corpus.mk" CORPUS="$BATS_TEST_TMPDIR/out" "$@"
 }
 
 # A `bible` that prints $1 verses.
@@ -36,7 +36,7 @@ fake_bible() {
     for tool in bash dirname mkdir; do
         ln -s "$(command -v $tool)" "$BATS_TEST_TMPDIR/bin/$tool"
     done
-    run "$(command -v make)" -f "$TESTS/../pipelines/corpus.mk" OUT="$BATS_TEST_TMPDIR/out" \
+    run "$(command -v make)" -f "$TESTS/../pipelines/corpus.mk" CORPUS="$BATS_TEST_TMPDIR/out" \
         PATH="$BATS_TEST_TMPDIR/bin"
     expect 2 "install the package bible-kjv"
 }
