@@ -56,6 +56,10 @@ minimal() {
         act-diff) args=(- "$STREAM") ;;
         act-patch) args=(-m "$MODEL" --clean "to be" --corrupted "to ne" -a e -w o) ;;
         lens) args=(-m "$MODEL") ;;
+        gpt-train)
+            args=(-o trained --resume --max-iters 2 --snapshots 2 --n-layer 1 --n-embd 8 --eval-iters 1)
+            input=$TESTS/../share/prompts/shakespeare.txt
+            ;;
     esac
 }
 
@@ -313,15 +317,15 @@ reads_model() {
     "$BIN/$1" --help | grep -qE '^ +-m, --model=PATH'
 }
 
-# no_model WORDS PATH: exit 3 from all of them, with WORDS in the message, and no output.
+# no_model SAYS PATH: exit 3 from all of them, with SAYS in the message, and no output.
 no_model() {
-    local words=$1 path=$2 tool
+    local says=$1 path=$2 tool
     for tool in "${TOOLS[@]}"; do
         reads_model "$tool" || continue
         tested=$((tested + 1))
         minimal "$tool"
         call 3 "$tool" "${args[@]}" -m "$path" <"$input"
-        grep -qF -- "$words" err || complain "$tool -m $path: no '$words' in: $(head -c 500 err)"
+        grep -qF -- "$says" err || complain "$tool -m $path: no '$says' in: $(head -c 500 err)"
         [ ! -s out ] || complain "$tool -m $path: writes to stdout"
     done
 }

@@ -50,7 +50,7 @@ static int store_float(const struct opt *o, const char *value, struct err *e)
     return check_range(o, value, v, e);
 }
 
-static int opt_store(const struct opt *o, const char *value, struct err *e)
+int cli_store(const struct opt *o, const char *value, struct err *e)
 {
     struct strlist *l;
     switch (o->type) {
@@ -118,11 +118,11 @@ static int parse_long(const struct opt *tables[2], int argc, char **argv, int *i
     if (!o->arg) {
         if (eq)
             return err_set(e, ERR_USAGE, "--%s: takes no value", o->name);
-        return opt_store(o, NULL, e);
+        return cli_store(o, NULL, e);
     }
     if (!eq && *i + 1 >= argc)
         return err_set(e, ERR_USAGE, "--%s: needs a value (%s)", o->name, o->arg);
-    return opt_store(o, eq ? eq + 1 : argv[++*i], e);
+    return cli_store(o, eq ? eq + 1 : argv[++*i], e);
 }
 
 /* argv[*i] is "-abc" or "-kVALUE" or "-k VALUE". */
@@ -133,13 +133,13 @@ static int parse_letters(const struct opt *tables[2], int argc, char **argv, int
         if (!o)
             return -1;
         if (!o->arg) {
-            if (opt_store(o, NULL, e))
+            if (cli_store(o, NULL, e))
                 return -1;
             continue;
         }
         if (!s[1] && *i + 1 >= argc)
             return err_set(e, ERR_USAGE, "-%c: needs a value (%s)", *s, o->arg);
-        return opt_store(o, s[1] ? s + 1 : argv[++*i], e);
+        return cli_store(o, s[1] ? s + 1 : argv[++*i], e);
     }
     return 0;
 }

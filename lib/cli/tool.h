@@ -49,6 +49,10 @@ struct tool {
 
 extern const struct tool TOOL;
 
+/* Stores an option's value (NULL for flags) as the command line would, where it may also come from
+   a file. ERR_USAGE names the option. */
+int cli_store(const struct opt *o, const char *value, struct err *e);
+
 /* A warning on stderr as "tool: message"; stdout is not touched. */
 __attribute__((format(printf, 1, 2))) void cli_warn(const char *fmt, ...);
 

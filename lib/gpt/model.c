@@ -99,6 +99,25 @@ struct gpt_model *gpt_open(const char *path, struct err *e)
     return m;
 }
 
+struct vocab *gpt_open_vocab(const char *path, struct err *e)
+{
+    struct gpt_model folder = {0};
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && model_read_vocab(&folder, path, e))
+        return NULL;
+    if (folder.vocab)
+        return folder.vocab;
+    struct gpt_model *m = gpt_open(path, e);
+    if (!m)
+        return NULL;
+    struct vocab *v = m->vocab;
+    m->vocab = NULL;
+    gpt_close(m);
+    if (!v)
+        err_set(e, ERR_DATA, "%s: a model without a vocabulary", path);
+    return v;
+}
+
 void gpt_close(struct gpt_model *m)
 {
     if (!m)

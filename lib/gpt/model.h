@@ -57,6 +57,11 @@ struct gpt_model {
 struct gpt_model *gpt_open(const char *path, struct err *e);
 void gpt_close(struct gpt_model *m); /* NULL is fine */
 
+/* Only the vocabulary of what gpt_open takes, or of a folder that holds no more than one
+   (vocab.json and merges.txt, or tokenizer.json). NULL with *e set, also when there is none. Free
+   with vocab_free. */
+struct vocab *gpt_open_vocab(const char *path, struct err *e);
+
 /* Writes our own safetensors (float32; config and vocabulary in the metadata) to path, whole or not
    at all; NULL or "-" is stdout. gpt_open reads it back with the same id. */
 int gpt_save(const struct gpt_model *m, const char *path, struct err *e);
