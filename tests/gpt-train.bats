@@ -277,7 +277,7 @@ END
     sed 's/says/SAYS/' "$TEXT" >other
     run gpt-train -o out --resume other
     expect 3 "other: character 'S' (U+0053) at position 9 (byte 9) is not in the model's vocabulary"
-    head -c 3000 out/state >cut && mv cut out/state
+    head -c 3000 out/state >short && mv short out/state
     run gpt-train -o out --resume "$TEXT"
     expect 3 "out/state: damaged"
     echo text >out/state
