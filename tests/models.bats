@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# The shipped models are what their cards say.
+load common
+
+TINY=$BATS_TEST_DIRNAME/../share/models/tiny
+
+# near A B TOLERANCE
+near() {
+    awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; exit !(a ~ /^[0-9.]/ && b ~ /^[0-9.]/ && d <= t && d >= -t) }' || {
+        echo "$1 $2"
+        return 1
+    }
+}
+
+repeated() {
+    awk -f "$TESTS/../pipelines/random-tokens.awk" -v n=64 -v size=24 -v vocab=63 -v copies=2 -v seed=5
+}
+
+@test "tiny: the file is that of the card, and small" {
+    [ "$(wc -c <"$TINY/model.safetensors")" -le 1000000 ]
+    grep -qF "$(sha256sum <"$TINY/model.safetensors" | cut -d ' ' -f 1)" "$TINY/MODEL.md"
+    grep -qF "$(sed -n 's/^SHA256 := //p' "$TESTS/../pipelines/corpus.mk")" "$TINY/MODEL.md"
+    run gpt-run -m "$TINY" -p 'In the beginning' -s embed -o "$BATS_TEST_TMPDIR/act"
+    expect 0
+    act-info "$BATS_TEST_TMPDIR/act" | sed -n 's/^model.config\t//p' |
+        jq -e '.n_layer == 2 and .n_head == 4 and .n_embd == 128 and .n_positions == 64 and .vocab_size == 63 and .attn_only'
+}
+
+@test "tiny: head scores are the card's; induction heads above a previous-token head" {
+    repeated | gpt-run -m "$TINY" -s pattern | attn-stats --wide -o "$BATS_TEST_TMPDIR/heads"
+    # Rows "| L0H0 | .760 | .000 | .000 |" of the card: previous, duplicate, induction.
+    n=0
+    while IFS='| ' read -r _ head previous duplicate induction _; do
+        read -r p d i < <(awk -F '\t' -v head="$head" '$3 == head { print $4, $7, $8 }' "$BATS_TEST_TMPDIR/heads")
+        # Three digits are printed; other processors round otherwise.
+        near "$p" "0$previous" 0.001 && near "$d" "0$duplicate" 0.001 && near "$i" "0$induction" 0.001
+        n=$((n + 1))
+    done < <(grep '^| L[01]H[0-3] ' "$TINY/MODEL.md")
+    [ $n -eq 8 ]
+    awk -F '\t' '$1 == 1 && $8 >= 0.4 { i++ } $1 == 0 && $4 >= 0.4 { p++ } END { exit !(i >= 1 && p >= 1) }' \
+        "$BATS_TEST_TMPDIR/heads"
+}
+
+@test "tiny: what it saw once costs nothing the second time" {
+    losses=$(repeated | gpt-run -m "$TINY" --loss | grep -v '^#' | awk -F '\t' 'NR > 1 && $2 % 24 { sum[$2 > 24] += $5; n++ }
+        END { print 2 * sum[0] / n, 2 * sum[1] / n }')
+    near "${losses% *}" 4.35 0.01
+    near "${losses#* }" 0.061 0.001
+}
+
+@test "tiny: the induction heads do it" {
+    # Zero them, and the second copy is as hard as the first again (random tokens: ln 63 = 4.1).
+    loss=$(repeated | gpt-run -m "$TINY" --loss -e 'zero z1[head=0]' -e 'zero z1[head=1]' -e 'zero z1[head=2]' |
+        grep -v '^#' | awk -F '\t' 'NR > 1 && $2 > 24 { sum += $5; n++ } END { print sum / n }')
+    awk -v loss="$loss" 'BEGIN { exit !(loss ~ /^[0-9]/ && loss > 3) }' || { echo "$loss" && false; }
+}
+
+@test "tiny: it repeats" {
+    run gpt-run -m "$TINY" -p 'xQ,zebra!kLm xQ,zebra!kLm xQ,zeb' -g 9 --temperature=0
+    expect 0
+    [ "$output" = 'xQ,zebra!kLm xQ,zebra!kLm xQ,zebra!kLm xQ' ]
+}
