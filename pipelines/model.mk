@@ -33,6 +33,7 @@ CONF := $(SHARE)/train/$(NAME).conf
 
 all: $(TEXT)
 	@[ -e $(CONF) ] || { echo 'model: no such recipe: $(CONF)' >&2; exit 2; }
+	mkdir -p $(OUT)
 	gpt-train -o $(OUT) --resume --config=$(CONF) $(TRAIN) $(TEXT)
 	shipped=$(SHARE)/models/$(NAME)/model.safetensors
 	if cmp -s $(OUT)/model.safetensors $$shipped; then

@@ -60,3 +60,20 @@ repeated() {
     expect 0
     [ "$output" = 'xQ,zebra!kLm xQ,zebra!kLm xQ,zebra!kLm xQ' ]
 }
+
+@test "make model: trains by the recipe, goes on, says whether the result is the shipped model" {
+    model() {
+        env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u NAME make -f "$TESTS/../pipelines/model.mk" BIN="$BIN" \
+            OUT="$BATS_TEST_TMPDIR/a/tiny" TEXT="$TESTS/../share/prompts/shakespeare.txt" "$@"
+    }
+    # The text is another, so the model must be another.
+    run model TRAIN="--max-iters=2 --batch-size=2 --eval-iters=1"
+    expect 0 "a/tiny is not byte for byte the shipped tiny"
+    [ "$(gpt-run -m "$BATS_TEST_TMPDIR/a/tiny" -p 'To be' -s embed | act-info | sed -n 's/^model.config\t//p' |
+        jq -c '[.n_layer, .n_embd, .attn_only]')" = '[2,128,true]' ]
+    cp "$TINY/model.safetensors" "$BATS_TEST_TMPDIR/a/tiny"
+    run model TRAIN="--max-iters=2 --batch-size=2 --eval-iters=1"
+    expect 0 "a/tiny is the shipped tiny"
+    run model NAME=none
+    expect 2 "no such recipe"
+}
