@@ -29,18 +29,18 @@ unset key
 thin = "with lines linewidth 0.7 linecolor rgb"
 mean = "smooth unique with linespoints linewidth 2 pointsize 0.6 linecolor rgb"
 
-set title "probability of the token that comes next"
+set title "probability of the token that comes next (bold: mean)"
 set ylabel "probability"
 set yrange [0:1]
 plot each using @layer_row:"target_prob" @thin 0xd0d0d0, \
      table using @layer_row:"target_prob" @mean blue pointtype 7
-set title "its rank among all tokens (0: likeliest)"
-set ylabel "rank + 1" offset 1
+set title "its rank among all tokens (1: likeliest)"
+set ylabel "rank, counted from 1" offset 1
 set logscale y
 set yrange [0.8:*]
 plot each using @layer_row:(column("target_rank") + 1) @thin 0xd0d0d0, \
      table using @layer_row:(column("target_rank") + 1) @mean blue pointtype 7
-set title "entropy, and KL to the final layer"
+set title "entropy, and KL to the final layer (bold: means)"
 set ylabel "nats" offset 1
 unset logscale y
 set yrange [0:*]
