@@ -10,7 +10,7 @@ stats table using @layer_row name "T" nooutput
 n_row = int(T_max) + 1
 eval row_tics("x", n_row)
 set xrange [-0.2:n_row - 0.8]
-set xlabel "layer"
+set xlabel "layer (bold: mean over positions)"
 
 if (text) {
     eval terminal_text(78, 22)
@@ -29,7 +29,7 @@ unset key
 thin = "with lines linewidth 0.7 linecolor rgb"
 mean = "smooth unique with linespoints linewidth 2 pointsize 0.6 linecolor rgb"
 
-set title "probability of the token that comes next (bold: mean)"
+set title "probability of the token that comes next"
 set ylabel "probability"
 set yrange [0:1]
 plot each using @layer_row:"target_prob" @thin 0xd0d0d0, \
@@ -40,7 +40,7 @@ set logscale y
 set yrange [0.8:*]
 plot each using @layer_row:(column("target_rank") + 1) @thin 0xd0d0d0, \
      table using @layer_row:(column("target_rank") + 1) @mean blue pointtype 7
-set title "entropy, and KL to the final layer (bold: means)"
+set title "entropy, and KL to the final layer"
 set ylabel "nats" offset 1
 unset logscale y
 set yrange [0:*]
