@@ -227,3 +227,10 @@ column() {
     run gpt-run -m "$NANO" -p 'to be' -e 'set resid_pre1 from short.act'
     expect 3 "holds no pos 2"
 }
+
+@test "values that are not finite are warned of" {
+    run gpt-run -m "$NANO" -p 'to be' -e 'scale z1 inf' --top 1
+    expect 0 "1 rows of logits hold values that are not finite"
+    run gpt-run -m "$NANO" -p 'to be' --top 1
+    [[ "$output" != *finite* ]]
+}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "cli/tool.h"
 #include "interp/lens.h"
 #include "num/kernels.h"
 
@@ -38,10 +39,18 @@ void next_token_release(struct next_token *t)
     t->id = NULL;
 }
 
+/* num_logsumexp, counting the rows whose answer is no number. */
+static double logsumexp(struct next_token *t, const float *logits, int n)
+{
+    double lse = num_logsumexp(logits, (size_t)n);
+    t->broken += !isfinite(lse);
+    return lse;
+}
+
 static int top_row(struct next_token *t, uint64_t item, int pos, const float *logits, int n,
                    struct err *e)
 {
-    double lse = num_logsumexp(logits, (size_t)n);
+    double lse = logsumexp(t, logits, n);
     int k = t->k < n ? t->k : n;
     lens_top(logits, (size_t)n, (size_t)k, t->id);
     for (int i = 0; i < k; i++) {
@@ -59,7 +68,7 @@ static int top_row(struct next_token *t, uint64_t item, int pos, const float *lo
 static int loss_row(struct next_token *t, uint64_t item, int pos, int32_t id, const float *logits,
                     int n, struct err *e)
 {
-    double loss = num_logsumexp(logits, (size_t)n) - (double)logits[id];
+    double loss = logsumexp(t, logits, n) - (double)logits[id];
     t->item_loss += loss;
     t->item_n++;
     if (t->kind == NEXT_MEAN_LOSS)
@@ -112,5 +121,9 @@ int next_token_item_end(struct next_token *t, uint64_t item, struct err *e)
 
 int next_token_end(struct next_token *t, struct err *e)
 {
+    if (t->broken)
+        cli_warn("%llu rows of logits hold values that are not finite: weights or interventions "
+                 "that are not?",
+                 (unsigned long long)t->broken);
     return t->kind == NEXT_MEAN_LOSS ? mean_row(t, "all", t->all_loss, t->all_n, e) : 0;
 }

@@ -20,7 +20,7 @@ struct next_token {
     struct tsv *out;
     int32_t *id; /* [k] scratch */
     double item_loss, all_loss;
-    uint64_t item_n, all_n;
+    uint64_t item_n, all_n, broken; /* tokens; rows without finite logits */
 };
 
 int next_token_init(struct next_token *t,
