@@ -118,5 +118,6 @@ const struct tool TOOL = {
     .opts = opts,
     .min_args = 0,
     .max_args = 1,
+    .steady = true,
     .run = run,
 };
