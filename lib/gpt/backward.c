@@ -8,8 +8,6 @@
 #include "num/gemm.h"
 #include "num/kernels.h"
 
-#define LOGIT_TILE 256 /* rows of logits made at a time, as on the way forward */
-
 int gpt_back_fire_view(struct gpt_back *k, enum gpt_hook h, int layer, int seq,
                        const struct gpt_view *v, struct err *e)
 {
@@ -70,26 +68,13 @@ static int norm_back(struct gpt_back *k, const struct gpt_norm_at *at, const flo
     return 0;
 }
 
-/* Tells the caller the logits of packed rows [from, from+n) and takes their gradient in place. */
-static int ask_dlogits(struct gpt_back *k, size_t from, size_t n, bool last, struct err *e)
+/* Tells the caller some logits and takes their gradient in place. */
+static int ask_dlogits(void *user, int seq, int first, const struct gpt_view *v, struct err *e)
 {
-    size_t row = 0, vocab = (size_t)k->pass.c->d_vocab;
-    for (int i = 0; i < k->pass.n_seq && row < from + n; i++) {
-        size_t len = last ? 1 : (size_t)k->pass.seq[i].n;
-        size_t a = row > from ? row : from, b = row + len < from + n ? row + len : from + n;
-        if (a < b) {
-            struct gpt_view v = {.data = k->pass.w->logits.p + (a - from) * vocab,
-                                 .size = {(int)(b - a), k->pass.c->d_vocab, 1},
-                                 .stride = {(ptrdiff_t)vocab, 1}};
-            int first = last ? k->pass.seq[i].n - 1 : (int)(a - row);
-            if (k->way->dlogits(k->way->user, i, first, &v, e) ||
-                (gpt_back_wants(k, HOOK_LOGITS, 0) &&
-                 gpt_back_fire_view(k, HOOK_LOGITS, 0, i, &v, e)))
-                return -1;
-        }
-        row += len;
-    }
-    return 0;
+    struct gpt_back *k = user;
+    if (k->way->dlogits(k->way->user, seq, first, v, e))
+        return -1;
+    return gpt_back_wants(k, HOOK_LOGITS, 0) ? gpt_back_fire_view(k, HOOK_LOGITS, 0, seq, v, e) : 0;
 }
 
 /* x[n_seq, d] = the last rows of every sequence of all[rows, d], or back again. */
@@ -110,7 +95,7 @@ static int unembed_back(struct gpt_back *k, struct err *e)
     const struct gpt_model *g = k->grad;
     bool last = k->way->rows == GPT_LOGITS_LAST;
     size_t d = (size_t)p->c->d_model, rows = last ? (size_t)p->n_seq : p->rows;
-    size_t tile = rows < LOGIT_TILE ? rows : LOGIT_TILE;
+    size_t tile = rows < GPT_LOGIT_TILE ? rows : GPT_LOGIT_TILE;
     float *x = p->end.x, *dx = k->dx;
     if (gpt_floats_need(&p->w->logits, tile * (size_t)p->c->d_vocab, e))
         return -1;
@@ -123,7 +108,7 @@ static int unembed_back(struct gpt_back *k, struct err *e)
         size_t n = rows - r < tile ? rows - r : tile;
         float *logits = p->w->logits.p;
         gpt_linear(&p->m->unembed, p->m->unembed_b, x + r * d, n, logits);
-        if (ask_dlogits(k, r, n, last, e))
+        if (gpt_each_logits(p, r, n, last, ask_dlogits, k, e))
             return -1;
         gpt_linear_back(&p->m->unembed, g ? &g->unembed : NULL, g ? g->unembed_b : NULL, x + r * d,
                         logits, n, dx + r * d);

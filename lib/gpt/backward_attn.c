@@ -8,8 +8,6 @@
 #include "num/kernels.h"
 #include "num/threads.h"
 
-#define QUERY_TILE 128 /* as on the way forward */
-
 /* One sequence and head. */
 struct head {
     int seq, h, n, dh, d;
@@ -116,7 +114,7 @@ int gpt_back_attention(struct gpt_back *k, int l, struct err *e)
     }
     if (hooked)
         return 0;
-    size_t tile = (size_t)QUERY_TILE * (size_t)longest;
+    size_t tile = (size_t)GPT_QUERY_TILE * (size_t)longest;
     if (gpt_floats_need(&k->pass.w->attn, 2 * tile * (size_t)num_threads(), e))
         return -1;
 #pragma omp parallel
@@ -128,8 +126,8 @@ int gpt_back_attention(struct gpt_back *k, int l, struct err *e)
             for (int h = 0; h < heads; h++) {
                 struct head t = head_of(k, i, h, first);
                 clear(&t);
-                for (int from = 0; from < t.n; from += QUERY_TILE) {
-                    int nq = t.n - from < QUERY_TILE ? t.n - from : QUERY_TILE;
+                for (int from = 0; from < t.n; from += GPT_QUERY_TILE) {
+                    int nq = t.n - from < GPT_QUERY_TILE ? t.n - from : GPT_QUERY_TILE;
                     tile_back(k, l, &t, from, nq, (size_t)t.n, p, p + tile, p + tile);
                 }
             }

@@ -8,9 +8,6 @@
 #include "num/back.h"
 #include "num/kernels.h"
 
-/* Rows of logits made at a time: enough for a fast GEMM, few enough for GPT-2's vocabulary. */
-#define LOGIT_TILE 256
-
 int gpt_fire_view(struct gpt_pass *p, enum gpt_hook h, int layer, int seq, const struct gpt_view *v,
                   struct err *e)
 {
@@ -269,9 +266,8 @@ static int blocks(struct gpt_pass *p, struct err *e)
     return to_end;
 }
 
-/* The callback for the rows [from, from+n) of the packed logits, sequence by sequence. `last`: one
-   row a sequence. */
-static int fire_logits(struct gpt_pass *p, size_t from, size_t n, bool last, struct err *e)
+int gpt_each_logits(const struct gpt_pass *p, size_t from, size_t n, bool last, gpt_dlogits_fn *fn,
+                    void *user, struct err *e)
 {
     size_t row = 0, vocab = (size_t)p->c->d_vocab;
     for (int i = 0; i < p->n_seq && row < from + n; i++) {
@@ -281,13 +277,19 @@ static int fire_logits(struct gpt_pass *p, size_t from, size_t n, bool last, str
             struct gpt_view v = {.data = p->w->logits.p + (a - from) * vocab,
                                  .size = {(int)(b - a), p->c->d_vocab, 1},
                                  .stride = {(ptrdiff_t)vocab, 1}};
-            p->w->first_row = last ? p->seq[i].n - 1 : (int)(a - row);
-            if (gpt_fire_view(p, HOOK_LOGITS, 0, i, &v, e))
+            if (fn(user, i, last ? p->seq[i].n - 1 : (int)(a - row), &v, e))
                 return -1;
         }
         row += len;
     }
     return 0;
+}
+
+static int fire_logits(void *user, int seq, int first, const struct gpt_view *v, struct err *e)
+{
+    struct gpt_pass *p = user;
+    p->w->first_row = first;
+    return gpt_fire_view(p, HOOK_LOGITS, 0, seq, v, e);
 }
 
 /* Moves the last row of every sequence to the front of x[rows, d]. */
@@ -321,13 +323,13 @@ static int unembed(struct gpt_pass *p, struct err *e)
     if (last && !early)
         gather_last(p, p->end.x);
     size_t rows = last ? (size_t)p->n_seq : p->rows;
-    size_t tile = rows < LOGIT_TILE ? rows : LOGIT_TILE;
+    size_t tile = rows < GPT_LOGIT_TILE ? rows : GPT_LOGIT_TILE;
     if (gpt_floats_need(&w->logits, tile * (size_t)p->c->d_vocab, e))
         return -1;
     for (size_t r = 0; r < rows; r += tile) {
         size_t n = rows - r < tile ? rows - r : tile;
         gpt_linear(&p->m->unembed, p->m->unembed_b, p->end.x + r * d, n, w->logits.p);
-        if (fire_logits(p, r, n, last, e))
+        if (gpt_each_logits(p, r, n, last, fire_logits, p, e))
             return -1;
     }
     return 0;

@@ -9,10 +9,6 @@
 #include "num/kernels.h"
 #include "num/threads.h"
 
-/* Queries a tile: wide enough for the GEMM, small enough for the cache, and causal masking wastes
-   half a tile at most. */
-#define QUERY_TILE 128
-
 /* One sequence's part in the attention of one layer. Query i stands at position past + i. */
 struct attn_seq {
     const float *q;     /* [n, ldq], head h at column h*dh */
@@ -135,7 +131,7 @@ static int attend(struct gpt_pass *p, int l, struct err *e)
         int keys = p->seq[i].n + (p->seq[i].kv ? p->seq[i].kv->n : 0);
         longest = keys > longest ? keys : longest;
     }
-    size_t tile = (size_t)QUERY_TILE * (size_t)longest;
+    size_t tile = (size_t)GPT_QUERY_TILE * (size_t)longest;
     if (gpt_floats_need(&p->w->attn, tile * (size_t)num_threads(), e))
         return -1;
 #pragma omp parallel firstprivate(row)
@@ -143,12 +139,12 @@ static int attend(struct gpt_pass *p, int l, struct err *e)
         struct attn_seq s;
 #pragma omp single copyprivate(s)
         s = attn_seq_of(p, l, i, row);
-        int tiles = (s.n + QUERY_TILE - 1) / QUERY_TILE;
+        int tiles = (s.n + GPT_QUERY_TILE - 1) / GPT_QUERY_TILE;
         float *t = p->w->attn.p + tile * (size_t)num_thread_index();
 #pragma omp for schedule(dynamic) nowait
         for (int j = heads * tiles - 1; j >= 0; j--) { /* the long tiles, at the end, first */
-            int h = j % heads, from = j / heads * QUERY_TILE;
-            int nq = s.n - from < QUERY_TILE ? s.n - from : QUERY_TILE;
+            int h = j % heads, from = j / heads * GPT_QUERY_TILE;
+            int nq = s.n - from < GPT_QUERY_TILE ? s.n - from : GPT_QUERY_TILE;
             int keys = tile_scores(p->c, &s, h, from, nq, t, (size_t)(s.past + s.n));
             tile_softmax(&s, from, nq, keys, t, (size_t)(s.past + s.n));
             tile_drop(p, l, i, h, from, nq, keys, t, (size_t)(s.past + s.n));

@@ -2,7 +2,12 @@
 #ifndef GPT_WORK_H
 #define GPT_WORK_H
 
-#include "gpt/forward.h"
+#include "gpt/backward.h"
+
+/* Rows of logits, and queries of one head, worked on at a time: enough for fast products, few
+   enough for GPT-2's vocabulary and for the cache. */
+#define GPT_LOGIT_TILE 256
+#define GPT_QUERY_TILE 128
 
 struct gpt_floats {
     float *p;
@@ -99,6 +104,10 @@ int gpt_fire(struct gpt_pass *p, enum gpt_hook h, int layer, float *data, size_t
 int gpt_fire_view(struct gpt_pass *p, enum gpt_hook h, int layer, int seq, const struct gpt_view *v,
                   struct err *e);
 
+/* Calls fn for every sequence's part of the packed logits [from, from+n) in w->logits; last: of one
+   row a sequence. */
+int gpt_each_logits(const struct gpt_pass *p, size_t from, size_t n, bool last, gpt_dlogits_fn *fn,
+                    void *user, struct err *e);
 /* y[rows, out] = x[rows, in] W + b. */
 void gpt_linear(const struct gpt_matrix *w, const float *b, const float *x, size_t rows, float *y);
 
